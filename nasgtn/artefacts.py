@@ -1,0 +1,26 @@
+"""Names of the files under `results/<run>/`, and how they are written whole."""
+
+from pathlib import Path
+
+FORMAT = 1
+"""Version of the run folder's layout; a run of another version is refused."""
+
+CONFIG = "config.toml"
+GENERATOR_WEIGHTS = "generator.safetensors"
+GENERATOR_CONFIG = "generator.toml"
+META_TRAINING = "meta_training.jsonl"
+META_CHECKPOINT = "meta_training.ckpt"
+STUDY = "study.db"
+JOURNAL = "study.journal"
+PROXY = "proxy.jsonl"
+BASELINES = "baselines.jsonl"
+VERIFICATION = "verification.jsonl"
+BEST = "best"
+REPORT = "report.html"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole, or leave the old one."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

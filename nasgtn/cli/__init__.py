@@ -1,0 +1,1 @@
+"""The `nasgtn` command: parse, call one function, print."""

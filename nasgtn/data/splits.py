@@ -1,0 +1,59 @@
+"""The three parts of a dataset, as tensors that every stage reads."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from nasgtn.task import Task
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Images and labels of one part of a dataset."""
+
+    images: Float[Tensor, "batch channels height width"]
+    """float32, normalised with the mean and deviation of the task."""
+    labels: Int[Tensor, " batch"]
+    """int64 class indices in [0, n_classes)."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device | str) -> "Part":
+        return Part(self.images.to(device), self.labels.to(device))
+
+    def sample(self, n: int, rng: torch.Generator) -> "Part":
+        """Draw `n` examples with replacement; `rng` lives on the CPU."""
+        index = torch.randint(len(self), (n,), generator=rng).to(self.labels.device)
+        return Part(self.images[index], self.labels[index])
+
+    def epoch(self, batch_size: int, rng: torch.Generator) -> Iterator["Part"]:
+        """Yield shuffled batches that cover the part once; the last one may be smaller."""
+        order = torch.randperm(len(self), generator=rng).to(self.labels.device)
+        for index in order.split(batch_size):
+            yield Part(self.images[index], self.labels[index])
+
+    def first(self, n: int) -> "Part":
+        """Take the first `n` examples (parts are stored in a shuffled, stratified order)."""
+        return Part(self.images[:n], self.labels[:n])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Splits:
+    """Train to learn from, validation to choose by, test for the last number alone."""
+
+    task: Task
+    train: Part
+    validation: Part
+    test: Part
+
+    def to(self, device: torch.device | str) -> "Splits":
+        return replace(
+            self,
+            train=self.train.to(device),
+            validation=self.validation.to(device),
+            test=self.test.to(device),
+        )

@@ -1,0 +1,77 @@
+"""Evaluation, the record that stages exchange, and its JSON Lines file."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from nasgtn.errors import ArtefactError
+
+Choice = bool | int | float | str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What one evaluator found out about one architecture."""
+
+    evaluator: str
+    """Name of the evaluator, such as `gtn`, `params` or `ground_truth`."""
+    architecture_id: str
+    choices: Mapping[str, Choice]
+    """The architecture itself, so that it can be rebuilt from the record alone."""
+    seed: int
+    score: float | None
+    """Finite, higher is better; None where the evaluation failed."""
+    seconds: float
+    """Wall-clock time of the evaluation, building the network included."""
+    failure: str | None = None
+    """Why there is no score."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Further numbers by name, such as `accuracy` in [0, 1] and `loss` in nats."""
+    curve: tuple[tuple[int, float], ...] = ()
+    """Score after a number of steps or epochs, in order."""
+
+    def __post_init__(self) -> None:
+        assert (self.score is None) == (self.failure is not None)
+        assert self.score is None or math.isfinite(self.score)
+
+
+def append_record(path: Path, record: Evaluation) -> None:
+    """Add one line to a JSON Lines file and flush it, so that a killed run keeps it."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(record), allow_nan=False) + "\n")
+
+
+def write_records(path: Path, records: Iterable[Evaluation]) -> None:
+    """Write a JSON Lines file whole, or leave the old one."""
+    partial = path.with_suffix(path.suffix + ".part")
+    partial.write_text(
+        "".join(json.dumps(asdict(record), allow_nan=False) + "\n" for record in records),
+        encoding="utf-8",
+    )
+    partial.replace(path)
+
+
+def read_records(path: Path) -> list[Evaluation]:
+    """Read a JSON Lines file; a missing file is empty, a torn last line is left out.
+
+    Raises:
+        ArtefactError: Another line is no record.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    records = []
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            values = json.loads(line)
+            curve = tuple((int(step), float(score)) for step, score in values.pop("curve"))
+            records.append(Evaluation(**values, curve=curve))
+        except (ValueError, TypeError, KeyError, AttributeError, AssertionError) as error:
+            if number == len(lines):  # no newline after it: the run was killed while writing
+                break
+            raise ArtefactError(f"{path}, line {number}: not an evaluation ({error})") from error
+    return records

@@ -1,0 +1,15 @@
+"""Search spaces: sets of architectures, and the networks built from them."""
+
+from nasgtn.spaces.choices import Choice, Choices, FixedTrial, RandomTrial, RecordingTrial, Trial
+from nasgtn.spaces.space import Architecture, SearchSpace
+
+__all__ = [
+    "Architecture",
+    "Choice",
+    "Choices",
+    "FixedTrial",
+    "RandomTrial",
+    "RecordingTrial",
+    "SearchSpace",
+    "Trial",
+]

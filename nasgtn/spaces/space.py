@@ -1,0 +1,150 @@
+"""SearchSpace: proposes architectures, names them, and builds their networks."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import nn
+
+from nasgtn.errors import InvalidSpaceError, NasgtnError
+from nasgtn.randomness import derive_seed, seeded
+from nasgtn.spaces.choices import Choice, Choices, FixedTrial, RandomTrial, RecordingTrial, Trial
+from nasgtn.task import Task
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One point of a search space, as data."""
+
+    id: str
+    """Twelve hexadecimal digits; equal for architectures with the same canonical form."""
+    choices: Choices
+    description: str
+    """How the space writes the architecture in one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSpace:
+    """A set of architectures, defined by the function that builds their networks.
+
+    A user's file defines `build`, and may define `canonical` and `describe`.
+    """
+
+    name: str
+    build: Callable[..., nn.Module]
+    """`build(trial, task, **options)`: asks the trial for choices and returns a network that maps
+    float32 images (batch, channels, height, width) to logits (batch, classes)."""
+    canonical: Callable[[Choices], object] | None = None
+    """Maps choices to a JSON-able value that is equal for equal networks."""
+    describe: Callable[[Choices], str] | None = None
+    options: Mapping[str, Choice] = field(default_factory=dict)
+    """Keyword arguments of `build`: the same architectures, larger or smaller networks."""
+    summary: str = ""
+    """First line of the space's documentation."""
+
+    def with_options(self, options: Mapping[str, Choice]) -> "SearchSpace":
+        """Make the same space with further options of `build`."""
+        return replace(self, options={**self.options, **options})
+
+    def propose(self, trial: Trial, task: Task) -> Architecture:
+        """Let `trial` choose an architecture.
+
+        Raises:
+            InvalidSpaceError: `build` raised, or returned no module.
+        """
+        recording = RecordingTrial(trial)
+        self._build(recording, task)
+        return self.architecture(recording.choices)
+
+    def sample(self, seed: int, task: Task) -> Architecture:
+        """Draw an architecture at random; the same seed draws the same one."""
+        return self.propose(RandomTrial(seed), task)
+
+    def sample_distinct(
+        self, n: int, seed: int, task: Task, *, exclude: frozenset[str] = frozenset()
+    ) -> list[Architecture]:
+        """Draw up to `n` architectures with different ids, none of them in `exclude`.
+
+        Fewer come back where the space is smaller than that (after 20 n + 100 draws).
+        """
+        found: dict[str, Architecture] = {}
+        for draw in range(20 * n + 100):
+            if len(found) == n:
+                break
+            architecture = self.sample(derive_seed(seed, "architecture", draw), task)
+            if architecture.id not in exclude:
+                found.setdefault(architecture.id, architecture)
+        return list(found.values())
+
+    def architecture(self, choices: Choices) -> Architecture:
+        """Name the architecture that these choices make."""
+        try:
+            form = self.canonical(choices) if self.canonical else dict(choices)
+            text = json.dumps(form, sort_keys=True, allow_nan=False)
+            description = self.describe(choices) if self.describe else _describe(choices)
+        except NasgtnError:
+            raise
+        except Exception as error:
+            raise InvalidSpaceError(
+                f"search space {self.name!r} must name its architectures, but canonical or "
+                f"describe raised {type(error).__name__}: {error}"
+            ) from error
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return Architecture(id=digest, choices=dict(choices), description=description)
+
+    def network(self, choices: Choices, task: Task, *, seed: int) -> nn.Module:
+        """Build the network of an architecture, its initial weights drawn from `seed`.
+
+        Returns:
+            A module on the CPU, in training mode.
+
+        Raises:
+            InvalidConfigError: The choices are not of this space.
+            InvalidSpaceError: `build` raised, or returned no module.
+        """
+        with seeded(seed):
+            return self._build(FixedTrial(choices), task).train()
+
+    def check(self, task: Task, *, seed: int = 0) -> None:
+        """Build one random network and run it, to find a space's mistakes before a search.
+
+        Raises:
+            InvalidSpaceError: It cannot be built or run, or its output has a wrong shape.
+        """
+        network = self.network(self.sample(seed, task).choices, task, seed=seed)
+        try:
+            with torch.no_grad():
+                output = network(torch.zeros(2, *task.input_shape))
+        except Exception as error:
+            raise InvalidSpaceError(
+                f"networks of search space {self.name!r} must map images of shape "
+                f"{task.input_shape} to logits, but raised {type(error).__name__}: {error}"
+            ) from error
+        shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        if shape != (2, task.n_classes):
+            raise InvalidSpaceError(
+                f"networks of search space {self.name!r} must return logits of shape "
+                f"(batch, {task.n_classes}), got {shape} for a batch of 2"
+            )
+
+    def _build(self, trial: Trial, task: Task) -> nn.Module:
+        try:
+            network = self.build(trial, task, **self.options)
+        except NasgtnError:
+            raise
+        except Exception as error:
+            raise InvalidSpaceError(
+                f"build of search space {self.name!r} raised {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(network, nn.Module):
+            raise InvalidSpaceError(
+                f"build of search space {self.name!r} must return an nn.Module, "
+                f"got {type(network).__name__}"
+            )
+        return network
+
+
+def _describe(choices: Choices) -> str:
+    return " ".join(f"{name}={value}" for name, value in choices.items())
