@@ -1,9 +1,11 @@
 """Search spaces: sets of architectures, and the networks built from them."""
 
+from nasgtn.spaces.catalogue import BUILT_IN, find_space
 from nasgtn.spaces.choices import Choice, Choices, FixedTrial, RandomTrial, RecordingTrial, Trial
 from nasgtn.spaces.space import Architecture, SearchSpace
 
 __all__ = [
+    "BUILT_IN",
     "Architecture",
     "Choice",
     "Choices",
@@ -12,4 +14,5 @@ __all__ = [
     "RecordingTrial",
     "SearchSpace",
     "Trial",
+    "find_space",
 ]

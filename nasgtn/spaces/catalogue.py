@@ -1,0 +1,124 @@
+"""Finds a search space: a built-in name, the path of a Python file, or package.module:attribute.
+
+A space's module defines `build`, and may define `canonical`, `describe` and `from_description`.
+"""
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+from nasgtn.errors import InvalidConfigError, InvalidSpaceError, NasgtnError, UnknownNameError
+from nasgtn.spaces.choices import Choice
+from nasgtn.spaces.space import SearchSpace
+
+BUILT_IN: dict[str, str] = {
+    name: f"nasgtn.search_spaces.{name}"
+    for name in ("convnet", "nasbench201", "nasbench_macro", "enas_micro", "mlp")
+}
+"""Name of each built-in space, and the module that defines it."""
+
+
+def find_space(name: str, options: Mapping[str, Choice] | None = None) -> SearchSpace:
+    """Find a search space by what the user calls it.
+
+    Args:
+        name: A built-in name, the path of a `.py` file, `package.module`, or
+            `package.module:attribute` where the attribute is a build function or a SearchSpace.
+        options: Keyword arguments of the space's `build`.
+
+    Raises:
+        UnknownNameError: There is no such space.
+        InvalidSpaceError: Its code raises when imported, or defines no `build`.
+        InvalidConfigError: `build` does not take these options.
+    """
+    where, _, attribute = name.partition(":")
+    if name in BUILT_IN:
+        space = _space_of(importlib.import_module(BUILT_IN[name]), name, "build")
+    elif name.endswith(".py"):
+        space = _space_of(_load_file(Path(name)), Path(name).stem, "build")
+    elif "." in where or attribute:
+        space = _space_of(_import(where, name), name, attribute or "build")
+    else:
+        raise UnknownNameError.of("search space", name, BUILT_IN)
+    if options:
+        _check_options(space, options)
+        space = space.with_options(options)
+    return space
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UnknownNameError(f"search space {str(path)!r} must be a Python file; there is none")
+    module_name = f"nasgtn_space_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path.resolve())
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    before = sys.modules.get(module_name)
+    sys.modules[module_name] = module  # classes of the file look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except NasgtnError:
+        raise
+    except (Exception, SystemExit) as error:
+        del sys.modules[module_name]
+        if before is not None:
+            sys.modules[module_name] = before
+        raise InvalidSpaceError(f"search space {str(path)!r} {_why(error)}") from error
+    return module
+
+
+def _import(module: str, name: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module + ".").startswith(error.name + "."):
+            known = f"no module {error.name!r} (built in: {', '.join(BUILT_IN)})"
+            raise UnknownNameError(f"unknown search space {name!r}: {known}") from error
+        raise InvalidSpaceError(f"search space {name!r} {_why(error)}") from error
+    except NasgtnError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise InvalidSpaceError(f"search space {name!r} {_why(error)}") from error
+
+
+def _why(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"cannot be imported: it raised {type(error).__name__}: {text}"
+
+
+def _space_of(module: ModuleType, name: str, attribute: str) -> SearchSpace:
+    found = getattr(module, attribute, None)
+    if isinstance(found, SearchSpace):
+        return found
+    if not callable(found):
+        what = "nothing of that name" if found is None else f"a {type(found).__name__}"
+        raise InvalidSpaceError(
+            f"search space {name!r} must define {attribute}(trial, task), found {what}"
+        )
+    documented = module if attribute == "build" else found
+    lines = (inspect.getdoc(documented) or "").strip().splitlines()
+    is_whole = attribute == "build"
+    return SearchSpace(
+        name=name,
+        build=found,
+        canonical=getattr(module, "canonical", None) if is_whole else None,
+        describe=getattr(module, "describe", None) if is_whole else None,
+        summary=lines[0] if lines else "",
+    )
+
+
+def _check_options(space: SearchSpace, options: Mapping[str, Choice]) -> None:
+    parameters = list(inspect.signature(space.build).parameters.values())
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    known = [parameter.name for parameter in parameters[2:]]
+    for option in options:
+        if not known:
+            raise InvalidConfigError(f"search space {space.name!r} has no options, got {option!r}")
+        if option not in known:
+            raise UnknownNameError.of(f"option of search space {space.name!r}", option, known)
