@@ -1,8 +1,9 @@
 """How long work says how far it is, without knowing who listens."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Called by long work after each unit; cheap, and free of side effects on the work."""
 

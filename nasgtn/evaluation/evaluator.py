@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -22,6 +22,7 @@ class Scores:
     curve: tuple[tuple[int, float], ...] = ()
 
 
+@runtime_checkable
 class Report(Protocol):
     """Takes the score so far, and says whether to go on."""
 
@@ -29,6 +30,7 @@ class Report(Protocol):
         """Return False to stop the evaluation here."""
 
 
+@runtime_checkable
 class Evaluator(Protocol):
     """Scores one architecture. Its state never changes: calls may come in any order."""
 

@@ -5,7 +5,7 @@ An Optuna trial fits the protocol as it is.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -16,6 +16,7 @@ Choices = Mapping[str, Choice]
 T = TypeVar("T", bound=Choice)
 
 
+@runtime_checkable
 class Trial(Protocol):
     """The part of `optuna.trial.Trial` that a search space uses."""
 
