@@ -1,6 +1,6 @@
 """Finds a search space: a built-in name, the path of a Python file, or package.module:attribute.
 
-A space's module defines `build`, and may define `canonical`, `describe` and `from_description`.
+A space's module defines `build`, and may define `canonical`, `describe` and `parse`.
 """
 
 import importlib
@@ -100,14 +100,15 @@ def _space_of(module: ModuleType, name: str, attribute: str) -> SearchSpace:
         raise InvalidSpaceError(
             f"search space {name!r} must define {attribute}(trial, task), found {what}"
         )
-    documented = module if attribute == "build" else found
+    is_whole = attribute == "build"  # what else the module defines belongs to its `build` alone
+    documented = module if is_whole else found
     lines = (inspect.getdoc(documented) or "").strip().splitlines()
-    is_whole = attribute == "build"
     return SearchSpace(
         name=name,
         build=found,
         canonical=getattr(module, "canonical", None) if is_whole else None,
         describe=getattr(module, "describe", None) if is_whole else None,
+        parse=getattr(module, "parse", None) if is_whole else None,
         summary=lines[0] if lines else "",
     )
 

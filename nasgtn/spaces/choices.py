@@ -87,6 +87,10 @@ class FixedTrial:
             raise InvalidConfigError(
                 f"choice {name!r} must be an integer in [{low}, {high}], got {value!r}"
             )
+        if (value - low) % step:
+            raise InvalidConfigError(
+                f"choice {name!r} must be {low} plus a multiple of {step}, got {value!r}"
+            )
         return value
 
     def suggest_float(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import nn
 
-from nasgtn.errors import InvalidSpaceError, NasgtnError
+from nasgtn.errors import InvalidConfigError, InvalidSpaceError, NasgtnError
 from nasgtn.randomness import derive_seed, seeded
 from nasgtn.spaces.choices import Choice, Choices, FixedTrial, RandomTrial, RecordingTrial, Trial
 from nasgtn.task import Task
@@ -29,7 +29,7 @@ class Architecture:
 class SearchSpace:
     """A set of architectures, defined by the function that builds their networks.
 
-    A user's file defines `build`, and may define `canonical` and `describe`.
+    A user's file defines `build`, and may define `canonical`, `describe` and `parse`.
     """
 
     name: str
@@ -39,6 +39,8 @@ class SearchSpace:
     canonical: Callable[[Choices], object] | None = None
     """Maps choices to a JSON-able value that is equal for equal networks."""
     describe: Callable[[Choices], str] | None = None
+    parse: Callable[[str], Choices] | None = None
+    """Reads what `describe` writes, where the space can."""
     options: Mapping[str, Choice] = field(default_factory=dict)
     """Keyword arguments of `build`: the same architectures, larger or smaller networks."""
     summary: str = ""
@@ -55,7 +57,8 @@ class SearchSpace:
             InvalidSpaceError: `build` raised, or returned no module.
         """
         recording = RecordingTrial(trial)
-        self._build(recording, task)
+        with seeded(0):  # the network's weights are not wanted: leave the global generators alone
+            self._build(recording, task)
         return self.architecture(recording.choices)
 
     def sample(self, seed: int, task: Task) -> Architecture:
@@ -94,6 +97,28 @@ class SearchSpace:
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         return Architecture(id=digest, choices=dict(choices), description=description)
 
+    def from_description(self, text: str) -> Architecture:
+        """Read an architecture from its description.
+
+        Raises:
+            InvalidConfigError: The space cannot read descriptions, or not this one.
+        """
+        if self.parse is None:
+            raise InvalidConfigError(
+                f"search space {self.name!r} must define parse(description) to read "
+                f"descriptions, got {text!r}"
+            )
+        try:
+            choices = self.parse(text)
+        except NasgtnError:
+            raise
+        except Exception as error:
+            raise InvalidConfigError(
+                f"search space {self.name!r} must be able to read the description {text!r}, "
+                f"but its parse raised {type(error).__name__}: {error}"
+            ) from error
+        return self.architecture(choices)
+
     def network(self, choices: Choices, task: Task, *, seed: int) -> nn.Module:
         """Build the network of an architecture, its initial weights drawn from `seed`.
 
@@ -115,7 +140,7 @@ class SearchSpace:
         """
         network = self.network(self.sample(seed, task).choices, task, seed=seed)
         try:
-            with torch.no_grad():
+            with torch.no_grad(), seeded(seed):
                 output = network(torch.zeros(2, *task.input_shape))
         except Exception as error:
             raise InvalidSpaceError(
