@@ -1,0 +1,356 @@
+"""From the records of a run to the numbers of its report."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasgtn.ranking import Agreement, agreement, partial_spearman
+from nasgtn.records import Evaluation
+
+PROXY = "gtn"
+"""Name of the evaluator whose scores steer the search."""
+INTERVAL_SEED = 0
+"""Of the bootstrap, so that a report can be made again with the same numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunData:
+    """Everything a report shows, as plain data."""
+
+    name: str
+    """Of the run folder."""
+    command: str
+    """That reruns it."""
+    config: Mapping[str, Any]  # nested tables of TOML values
+    environment: Mapping[str, str]
+    task: Mapping[str, Any]  # name, input_shape, class_names, n_train, n_validation, n_test
+    space: Mapping[str, Any]  # name, summary
+    proxy: Sequence[Evaluation]
+    """One a distinct architecture, in the order of their evaluation, failures included."""
+    descriptions: Mapping[str, str]
+    """Of each architecture, by id."""
+    history: Sequence[Mapping[str, Any]]  # number, architecture_id, state, score, is_duplicate
+    """One a trial; `state` is complete, pruned, failed or infeasible."""
+    verification: Sequence[Evaluation]
+    """By the ground truth: the score is the test accuracy; metrics `is_control` (0 or 1),
+    `validation_accuracy`, `n_parameters`, `n_multiply_adds`."""
+    baselines: Sequence[Evaluation]
+    """Baselines, and the proxy, on the verified architectures."""
+    importances: Mapping[str, float]
+    meta_training: Sequence[Mapping[str, Any]]  # meta_step, meta_loss, accuracy; None if skipped
+    synthetic: tuple[NDArray[np.uint8], NDArray[np.integer[Any]]] | None
+    """Images (steps, images, height, width, channels) and labels (steps, images)."""
+    layers: Sequence[Mapping[str, Any]]  # name, kind, output_shape, n_parameters
+    """Of the winner's network."""
+    costs: Mapping[str, float]
+    """Seconds of the stages: meta_training, search, verification, baselines."""
+    learning_rates: Sequence[float] = ()
+    """Of the inner loop, one a step, as learned."""
+    momenta: Sequence[float] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """One architecture with its true accuracy; means over seeds where there are several."""
+
+    architecture_id: str
+    description: str
+    choices: Mapping[str, Any]  # the choices of a search space: str, bool, int, float or None
+    is_control: bool
+    n_seeds: int
+    """Successful trainings."""
+    test_accuracy: float | None
+    validation_accuracy: float | None
+    proxy_score: float | None
+    n_parameters: int | None
+    n_multiply_adds: int | None
+    seconds: float
+    """Of one training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimator:
+    """One row of the estimator table."""
+
+    name: str
+    agreement: Agreement
+    partial: float | None
+    """Spearman's rho after parameters and multiply-adds are taken out."""
+    seconds_per_candidate: float | None
+    n_failed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What became of the trials."""
+
+    n_trials: int
+    n_distinct: int
+    n_duplicates: int
+    n_pruned: int
+    n_infeasible: int
+    n_failed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What the run took, and what training every candidate would have taken; in seconds."""
+
+    stages: Mapping[str, float]
+    n_candidates: int
+    """Distinct architectures that the proxy scored."""
+    proxy_seconds: float | None
+    """Mean of one candidate."""
+    full_seconds: float | None
+    """Mean of one full training."""
+    speed_up: float | None
+    """All candidates trained in full, over the generator's training plus their proxy scores."""
+    speed_up_without_generator: float | None
+    break_even: int | None
+    """Candidates from which the generator has paid for itself; None where it never does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A message, and how often it came."""
+
+    stage: str
+    message: str
+    count: int
+    example: str
+    """Description of the first architecture that failed so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """The numbers of a report; `dataclasses.asdict` makes it JSON."""
+
+    name: str
+    winner: Verified | None
+    control_mean: float | None
+    """Mean test accuracy of the control."""
+    control_best: float | None
+    verified: tuple[Verified, ...]
+    """Best test accuracy first, failures last."""
+    estimators: tuple[Estimator, ...]
+    """The proxy first, then the baselines by falling Spearman's rho."""
+    counts: Counts
+    best_scores: tuple[Verified, ...]
+    """Without verification: the architectures of highest proxy score."""
+    costs: Costs
+    failures: tuple[Failure, ...]
+
+    @property
+    def proxy(self) -> Estimator | None:
+        """The row of the proxy."""
+        return next((row for row in self.estimators if row.name == PROXY), None)
+
+
+def summarise(data: RunData) -> Summary:
+    """Compute every number of the report; the same data give the same numbers."""
+    verified = _verified(data)
+    controls = [v.test_accuracy for v in verified if v.is_control and v.test_accuracy is not None]
+    return Summary(
+        name=data.name,
+        winner=find_winner(verified),
+        control_mean=fmean(controls) if controls else None,
+        control_best=max(controls, default=None),
+        verified=verified,
+        estimators=_estimators(data, verified),
+        counts=_counts(data),
+        best_scores=_best_scores(data),
+        costs=_costs(data),
+        failures=_failures(data),
+    )
+
+
+def find_winner(verified: Iterable[Verified]) -> Verified | None:
+    """Take the candidate of highest validation accuracy: test images choose nothing.
+
+    Controls take part only where no candidate was trained.
+    """
+    trained = [v for v in verified if v.test_accuracy is not None]
+    candidates = [v for v in trained if not v.is_control] or trained
+
+    def merit(one: Verified) -> tuple[float, float]:
+        accuracy = one.validation_accuracy
+        return -math.inf if accuracy is None else accuracy, one.proxy_score or 0.0
+
+    return max(candidates, key=merit, default=None)
+
+
+def _verified(data: RunData) -> tuple[Verified, ...]:
+    groups = _by_architecture(data.verification)
+    scores = _scores(data.proxy)
+    found = [_verify(data, records, scores) for records in groups.values()]
+    return tuple(
+        sorted(found, key=lambda v: -math.inf if v.test_accuracy is None else v.test_accuracy)[
+            ::-1
+        ]
+    )
+
+
+def _verify(data: RunData, records: list[Evaluation], scores: Mapping[str, float]) -> Verified:
+    first = records[0]
+    n_parameters, n_multiply_adds = (
+        _mean_metric(records, name) for name in ("n_parameters", "n_multiply_adds")
+    )
+    return Verified(
+        architecture_id=first.architecture_id,
+        description=data.descriptions.get(first.architecture_id, first.architecture_id),
+        choices=dict(first.choices),
+        is_control=bool(_mean_metric(records, "is_control")),
+        n_seeds=sum(record.score is not None for record in records),
+        test_accuracy=_mean(record.score for record in records),
+        validation_accuracy=_mean_metric(records, "validation_accuracy"),
+        proxy_score=scores.get(first.architecture_id),
+        n_parameters=None if n_parameters is None else round(n_parameters),
+        n_multiply_adds=None if n_multiply_adds is None else round(n_multiply_adds),
+        seconds=fmean(record.seconds for record in records),
+    )
+
+
+def _estimators(data: RunData, verified: Sequence[Verified]) -> tuple[Estimator, ...]:
+    by_name: dict[str, list[Evaluation]] = {}
+    for record in data.baselines:
+        by_name.setdefault(record.evaluator, []).append(record)
+    if PROXY not in by_name and data.proxy and verified:
+        known = {v.architecture_id for v in verified}
+        by_name[PROXY] = [record for record in data.proxy if record.architecture_id in known]
+    rows = [_estimator(name, records, verified) for name, records in by_name.items()]
+
+    def order(row: Estimator) -> tuple[bool, float, str]:
+        rho = row.agreement.spearman
+        return row.name != PROXY, math.inf if rho is None else -rho, row.name
+
+    return tuple(sorted(rows, key=order))
+
+
+def _estimator(
+    name: str, records: Sequence[Evaluation], verified: Sequence[Verified]
+) -> Estimator:
+    scores = _scores(records)
+    both = [v for v in verified if v.test_accuracy is not None and v.architecture_id in scores]
+    found = [scores[v.architecture_id] for v in both]
+    truth = [v.test_accuracy for v in both if v.test_accuracy is not None]
+    controls = [
+        [float(size) for v in both if (size := getattr(v, name)) is not None]
+        for name in ("n_parameters", "n_multiply_adds")
+    ]
+    complete = all(len(column) == len(both) for column in controls)
+    return Estimator(
+        name=name,
+        agreement=agreement(found, truth, seed=INTERVAL_SEED, top_k=choose_top_k(len(both))),
+        partial=partial_spearman(found, truth, controls) if complete else None,
+        seconds_per_candidate=_mean(r.seconds for r in records if r.score is not None),
+        n_failed=sum(record.score is None for record in records),
+    )
+
+
+def choose_top_k(n: int) -> int:
+    """Ask for the best five, or the best third of fewer than fifteen architectures."""
+    return max(1, min(5, n // 3))
+
+
+def _counts(data: RunData) -> Counts:
+    states = [trial.get("state") for trial in data.history]
+    return Counts(
+        n_trials=len(data.history),
+        n_distinct=len({record.architecture_id for record in data.proxy}),
+        n_duplicates=sum(bool(trial.get("is_duplicate")) for trial in data.history),
+        n_pruned=states.count("pruned"),
+        n_infeasible=states.count("infeasible"),
+        n_failed=states.count("failed"),
+    )
+
+
+def _best_scores(data: RunData) -> tuple[Verified, ...]:
+    if data.verification:
+        return ()
+    scores = _scores(data.proxy)
+    records = _by_architecture(r for r in data.proxy if r.score is not None)
+    ordered = sorted(records.values(), key=lambda group: -scores[group[0].architecture_id])
+    return tuple(
+        Verified(
+            architecture_id=group[0].architecture_id,
+            description=data.descriptions.get(group[0].architecture_id, ""),
+            choices=dict(group[0].choices),
+            validation_accuracy=_mean_metric(group, "accuracy"),
+            proxy_score=scores[group[0].architecture_id],
+            n_parameters=None,
+            n_multiply_adds=None,
+            seconds=group[0].seconds,
+            is_control=False,
+            n_seeds=0,
+            test_accuracy=None,
+        )
+        for group in ordered[:5]
+    )
+
+
+def _costs(data: RunData) -> Costs:
+    proxy = _mean(record.seconds for record in data.proxy if record.score is not None)
+    full = _mean(record.seconds for record in data.verification if record.score is not None)
+    n, generator = len(data.proxy), data.costs.get("meta_training", 0.0)
+    saved = full - proxy if proxy is not None and full is not None else 0.0
+    return Costs(
+        stages=dict(data.costs),
+        n_candidates=n,
+        proxy_seconds=proxy,
+        full_seconds=full,
+        speed_up=n * full / (generator + n * proxy) if proxy and full else None,
+        speed_up_without_generator=full / proxy if proxy and full else None,
+        break_even=math.ceil(generator / saved) if saved > 0 else None,
+    )
+
+
+def _failures(data: RunData) -> tuple[Failure, ...]:
+    found: dict[tuple[str, str], list[Evaluation]] = {}
+    stages = (
+        ("search", data.proxy),
+        ("verification", data.verification),
+        ("baselines", data.baselines),
+    )
+    for stage, records in stages:
+        for record in records:
+            if record.failure is not None:
+                where = f"{stage} ({record.evaluator})" if stage == "baselines" else stage
+                found.setdefault((where, record.failure), []).append(record)
+    return tuple(
+        Failure(
+            stage=stage,
+            message=message,
+            count=len(records),
+            example=data.descriptions.get(records[0].architecture_id, records[0].architecture_id),
+        )
+        for (stage, message), records in found.items()
+    )
+
+
+def _by_architecture(records: Iterable[Evaluation]) -> dict[str, list[Evaluation]]:
+    groups: dict[str, list[Evaluation]] = {}
+    for record in records:
+        groups.setdefault(record.architecture_id, []).append(record)
+    return groups
+
+
+def _scores(records: Iterable[Evaluation]) -> dict[str, float]:
+    """Mean score of each architecture that has one."""
+    means = {
+        name: _mean(r.score for r in group) for name, group in _by_architecture(records).items()
+    }
+    return {name: score for name, score in means.items() if score is not None}
+
+
+def _mean_metric(records: Iterable[Evaluation], name: str) -> float | None:
+    return _mean(record.metrics.get(name) for record in records)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [float(value) for value in values if value is not None]
+    return fmean(known) if known else None
