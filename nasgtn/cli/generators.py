@@ -1,0 +1,94 @@
+"""What the commands around a trained generator do: train one, load one, rank with one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasgtn.artefacts import GENERATOR_WEIGHTS
+from nasgtn.cli.tasks import describe_architecture, read_architectures, space_of, splits_of
+from nasgtn.comparison import make_estimator
+from nasgtn.data import Splits
+from nasgtn.errors import ArtefactError
+from nasgtn.evaluation import evaluate
+from nasgtn.gtn import TrainedGenerator, load_generator
+from nasgtn.gtn import train_generator as train
+from nasgtn.pipeline import pick_device
+from nasgtn.progress import Progress
+from nasgtn.randomness import derive_seed
+from nasgtn.records import Evaluation
+from nasgtn.spaces import Architecture, SearchSpace
+
+if TYPE_CHECKING:
+    from nasgtn.pipeline import RunConfig
+
+
+def train_into(config: "RunConfig", folder: Path, *, progress: Progress) -> TrainedGenerator:
+    """Train a generator into a folder; a folder where that was stopped is carried on.
+
+    Raises:
+        ArtefactError: The folder has a trained generator already.
+    """
+    if (folder / GENERATOR_WEIGHTS).exists():
+        raise ArtefactError(f"--out must be a folder without a generator, but {folder} has one")
+    splits, space = splits_of(config), space_of(config)
+    space.check(splits.task, seed=config.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    return train_on(config, space, splits, folder, progress=progress)
+
+
+def train_on(
+    config: "RunConfig", space: SearchSpace, splits: Splits, folder: Path, *, progress: Progress
+) -> TrainedGenerator:
+    """Train a generator as a run with this configuration would."""
+    return train(
+        space,
+        splits,
+        config.gtn,
+        seed=config.seed,
+        folder=folder,
+        device=pick_device(config.device),
+        progress=progress,
+    )
+
+
+def rank_architectures(
+    config: "RunConfig",
+    generator: Path,
+    architectures: int | Path,
+    *,
+    progress: Progress,
+) -> list[dict[str, Any]]:  # Any: it is JSON
+    """Score architectures with a trained generator, best first; failures come last.
+
+    Args:
+        config: Dataset, space, and how the proxy trains.
+        generator: Folder of a run or of `train-generator`.
+        architectures: How many random ones, or a file of them.
+        progress: Told after each architecture.
+    """
+    splits, space = splits_of(config), space_of(config)
+    space.check(splits.task, seed=config.seed)
+    trained = load_generator(generator, task=splits.task)
+    splits = splits.to(pick_device(config.device))
+    proxy = make_estimator("gtn", space, splits, config.proxy, synthetic=trained.synthesise())
+    asked: Sequence[Architecture] = (
+        read_architectures(architectures, space)
+        if isinstance(architectures, Path)
+        else space.sample_distinct(architectures, derive_seed(config.seed, "rank"), splits.task)
+    )
+    found: list[tuple[Architecture, Evaluation]] = []
+    for architecture in asked:
+        found.append((architecture, evaluate(proxy, architecture, seed=config.seed)))
+        progress("rank", len(found), len(asked))
+    found.sort(key=lambda pair: -float("inf") if pair[1].score is None else pair[1].score)
+    return [
+        {
+            "rank": place,
+            **describe_architecture(space, architecture, splits.task),
+            "score": evaluation.score,
+            "metrics": evaluation.metrics,
+            "seconds": evaluation.seconds,
+            "failure": evaluation.failure,
+        }
+        for place, (architecture, evaluation) in enumerate(reversed(found), start=1)
+    ]

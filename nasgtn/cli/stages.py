@@ -1,0 +1,177 @@
+"""Commands that run one stage alone: train a generator, rank, verify, report, compare."""
+
+from pathlib import Path
+
+import click
+
+from nasgtn.cli.options import json_option, output_options, run_argument, run_config, task_options
+from nasgtn.cli.printing import print_fields, print_json, print_table
+from nasgtn.cli.progress import shown, stoppable
+from nasgtn.cli.search import print_result
+
+positive = click.IntRange(min=1)
+folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
+file_type = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.command("train-generator")
+@task_options
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
+@output_options
+def train_generator(out: Path, as_json: bool, quiet: bool, **values: object) -> None:
+    """Train a generator alone, for `rank` and `search`."""
+    from nasgtn.cli.generators import train_into
+
+    config = run_config(values)
+    with stoppable("the same command"), shown(is_quiet=quiet) as progress:
+        generator = train_into(config, out, progress=progress)
+    fields = {
+        "folder": out,
+        "meta_steps": generator.meta_steps,
+        "seconds": generator.seconds,
+    }
+    if as_json:
+        print_json(fields)
+    else:
+        print_fields(fields)
+
+
+@click.command()
+@task_options
+@click.option("--generator", type=folder_type, required=True, help="A run, or --out of training.")
+@click.option(
+    "--architectures", type=positive, metavar="N", default=10, help="How many random ones."
+)
+@click.option("--choices", type=file_type, help="Rank those of this JSON or JSON Lines file.")
+@output_options
+def rank(
+    generator: Path,
+    architectures: int,
+    choices: Path | None,
+    as_json: bool,
+    quiet: bool,
+    **values: object,
+) -> None:
+    """Score architectures with a trained generator, best first."""
+    from nasgtn.cli.generators import rank_architectures
+    from nasgtn.cli.tasks import config_beside
+
+    config = config_beside(generator, values)
+    with shown(is_quiet=quiet) as progress:
+        rows = rank_architectures(config, generator, choices or architectures, progress=progress)
+    if as_json:
+        print_json({"generator": generator, "architectures": rows})
+        return
+    columns = ("rank", "architecture_id", "score", "n_parameters", "seconds", "description")
+    print_table(columns, [[row[column] for column in columns] for row in rows])
+
+
+@click.command()
+@run_argument
+@click.option(
+    "--verify",
+    "candidates",
+    type=positive,
+    metavar="N",
+    help="Train so many of the best for real.",
+)
+@click.option(
+    "--control", type=click.IntRange(min=0), metavar="N", help="And so many random ones."
+)
+@output_options
+def verify(
+    run: Path, candidates: int | None, control: int | None, as_json: bool, quiet: bool
+) -> None:
+    """Train a run's best, and a control, on real data."""
+    from nasgtn.pipeline import verify as verify_run
+
+    with stoppable(f"nasgtn resume {run}"), shown(is_quiet=quiet) as progress:
+        result = verify_run(run, candidates=candidates, control=control, progress=progress)
+    print_result(result, as_json=as_json)
+
+
+@click.command()
+@run_argument
+@json_option
+def report(run: Path, as_json: bool) -> None:
+    """Write the report of a run again."""
+    from nasgtn.pipeline import write_report
+
+    path = write_report(run)
+    if as_json:
+        print_json({"report": path})
+    else:
+        click.echo(path)
+
+
+@click.command()
+@task_options
+@click.option(
+    "--estimators",
+    default="gtn,real:16,params,flops,synflow,naswot,grad_norm",
+    show_default=True,
+    help="Names, separated by commas; real:N is N steps on real batches.",
+)
+@click.option(
+    "--architectures", type=positive, metavar="N", default=32, show_default=True, help="How many."
+)
+@click.option("--generator", type=folder_type, help="Take this one; else one is trained first.")
+@click.option(
+    "--truth", default="train", show_default=True, help="train, or a table: FILE.csv[.gz]:COLUMN."
+)
+@click.option(
+    "--truth-seeds", type=positive, metavar="N", default=1, help="Average so many trainings."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep evaluations in this JSON Lines file; those it has are not done again.",
+)
+@output_options
+def compare(
+    estimators: str,
+    architectures: int,
+    generator: Path | None,
+    truth: str,
+    truth_seeds: int,
+    out: Path | None,
+    as_json: bool,
+    quiet: bool,
+    **values: object,
+) -> None:
+    """Compare estimators with the truth."""
+    from nasgtn.cli.comparing import Request, run_comparison
+    from nasgtn.cli.tasks import config_beside
+
+    request = Request(
+        estimators=[name.strip() for name in estimators.split(",")],
+        n_architectures=architectures,
+        generator=generator,
+        truth=truth,
+        truth_seeds=truth_seeds,
+        out=out,
+    )
+    config = config_beside(generator, values)
+    with stoppable("the same command, if it has --out"), shown(is_quiet=quiet) as progress:
+        comparison = run_comparison(config, request, progress=progress)
+    if as_json:
+        print_json(comparison)
+        return
+    click.echo(
+        f"{comparison.n_architectures} architectures, truth: {comparison.truth} "
+        f"({comparison.truth_seconds_per_candidate:.3g} s each)\n"
+    )
+    columns = ("estimator", "n", "spearman", "kendall", "best_half", "best_tenth")
+    print_table(
+        (*columns[:3], "95 % interval", *columns[3:], "s/candidate", "s before"),
+        [
+            (
+                *(getattr(row, column) for column in columns[:3]),
+                row.spearman_interval,
+                *(getattr(row, column) for column in columns[3:]),
+                row.seconds_per_candidate,
+                row.preparation_seconds,
+            )
+            for row in comparison.estimators
+        ],
+    )
