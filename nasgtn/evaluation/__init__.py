@@ -1,5 +1,24 @@
 """Evaluators: whatever scores an architecture."""
 
+from nasgtn.evaluation.baselines import (
+    ZERO_COST,
+    GradNorm,
+    MultiplyAdds,
+    NasWot,
+    Parameters,
+    SynFlow,
+)
 from nasgtn.evaluation.evaluator import Evaluator, Report, Scores, evaluate
 
-__all__ = ["Evaluator", "Report", "Scores", "evaluate"]
+__all__ = [
+    "ZERO_COST",
+    "Evaluator",
+    "GradNorm",
+    "MultiplyAdds",
+    "NasWot",
+    "Parameters",
+    "Report",
+    "Scores",
+    "SynFlow",
+    "evaluate",
+]

@@ -2,6 +2,13 @@
 
 from nasgtn.spaces.catalogue import BUILT_IN, find_space
 from nasgtn.spaces.choices import Choice, Choices, FixedTrial, RandomTrial, RecordingTrial, Trial
+from nasgtn.spaces.cost import (
+    Cost,
+    count_multiply_adds,
+    count_parameters,
+    measure_cost,
+    measure_latency,
+)
 from nasgtn.spaces.space import Architecture, SearchSpace
 
 __all__ = [
@@ -9,10 +16,15 @@ __all__ = [
     "Architecture",
     "Choice",
     "Choices",
+    "Cost",
     "FixedTrial",
     "RandomTrial",
     "RecordingTrial",
     "SearchSpace",
     "Trial",
+    "count_multiply_adds",
+    "count_parameters",
     "find_space",
+    "measure_cost",
+    "measure_latency",
 ]
