@@ -10,7 +10,7 @@ ARGS ?=
 PYTHON ?= $(shell for python in python3.11 python3.12 python3 python; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null \
 	&& echo $$python && break; done)
-PYTEST := $(BIN)/pytest -q -n 2
+PYTEST := $(BIN)/pytest -q -n 2 --dist loadfile
 # Marked tests that this machine cannot run, and benchmarks, which judge nothing.
 MARKS = $(shell nvidia-smi >/dev/null 2>&1 && echo "not benchmark" || echo "not benchmark and not gpu")
 

@@ -99,11 +99,11 @@ def _generator(
     if request.out is None:
         with TemporaryDirectory() as folder:
             return train_on(config, space, splits, Path(folder), progress=progress)
-    folder = request.out.with_name(request.out.name + ".generator")
-    if (folder / GENERATOR_WEIGHTS).exists():
-        return load_generator(folder, task=splits.task)
-    folder.mkdir(parents=True, exist_ok=True)
-    return train_on(config, space, splits, folder, progress=progress)
+    kept = request.out.with_name(request.out.name + ".generator")
+    if (kept / GENERATOR_WEIGHTS).exists():
+        return load_generator(kept, task=splits.task)
+    kept.mkdir(parents=True, exist_ok=True)
+    return train_on(config, space, splits, kept, progress=progress)
 
 
 def _settings(config: "RunConfig", request: Request) -> dict[str, object]:

@@ -124,6 +124,7 @@ def parse_setting(text: str) -> tuple[str, object]:
     ('search.sampler', 'nsga2')
     """
     key, equals, value = text.partition("=")
+    key = key.strip()
     if not equals or not all(key.split(".")):
         raise InvalidConfigError(f"--set must be SECTION.KEY=VALUE, got {text!r}")
     try:

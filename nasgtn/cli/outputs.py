@@ -18,7 +18,13 @@ def export(run: Path, out: Path | None, as_json: bool) -> None:
 
 @click.command()
 @run_argument
-@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8080,
+    metavar="N",
+    help="Of this machine alone.",
+)
 def dashboard(run: Path, port: int) -> None:
     """Open optuna-dashboard on a run."""
     raise NotImplementedError

@@ -109,16 +109,11 @@ def report(run: Path, as_json: bool) -> None:
 @click.option(
     "--estimators",
     default="gtn,real:16,params,flops,synflow,naswot,grad_norm",
-    show_default=True,
     help="Names, separated by commas; real:N is N steps on real batches.",
 )
-@click.option(
-    "--architectures", type=positive, metavar="N", default=32, show_default=True, help="How many."
-)
+@click.option("--architectures", type=positive, metavar="N", default=32, help="How many.")
 @click.option("--generator", type=folder_type, help="Take this one; else one is trained first.")
-@click.option(
-    "--truth", default="train", show_default=True, help="train, or a table: FILE.csv[.gz]:COLUMN."
-)
+@click.option("--truth", default="train", help="train, or a table: FILE.csv[.gz]:COLUMN.")
 @click.option(
     "--truth-seeds", type=positive, metavar="N", default=1, help="Average so many trainings."
 )

@@ -1,0 +1,63 @@
+import io
+import sys
+
+import pytest
+
+from nasgtn.cli.progress import Bars, Lines, StoppedError, shown, stoppable
+from nasgtn.progress import silent
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_lines_are_few_and_the_last_of_each_stage_always_comes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = Lines(seconds_between=60)
+    for done in range(1, 101):
+        lines("search", done, 100, f"best 0.{done:02d}")
+    lines("search", 100, 100)
+    lines("verification", 1, 2)
+    lines("verification", 2, 2)
+    assert capsys.readouterr().err.splitlines() == [
+        "search: 1/100, 0 s, best 0.01",
+        "search: 100/100, 0 s, best 0.100",
+        "verification: 2/2, 0 s",
+    ]
+
+
+def test_what_listens_depends_on_where_stderr_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    with shown(is_quiet=True) as progress:
+        assert progress is silent
+    with shown() as progress:
+        assert isinstance(progress, Lines)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with shown() as progress:
+        assert isinstance(progress, Bars)
+
+
+def test_bars_show_stage_how_far_and_note_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with shown() as progress:
+        progress("search", 3, 48, "best [bold]0.91")
+        progress("search", 48, 48, "best [bold]0.95")
+        progress("verification", 1, 10)
+    text = terminal.getvalue()
+    assert "search" in text
+    assert "48/48" in text
+    assert "best [bold]0.95" in text
+    assert "1/10" in text
+
+
+def test_ctrl_c_says_how_to_carry_on() -> None:
+    with (
+        pytest.raises(StoppedError, match="carry on with: nasgtn resume results/a") as caught,
+        stoppable("nasgtn resume results/a"),
+    ):
+        raise KeyboardInterrupt
+    assert caught.value.exit_code == 130
