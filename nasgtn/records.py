@@ -1,7 +1,9 @@
 """Evaluation, the record that stages exchange, and its JSON Lines file."""
 
+import errno
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -38,9 +40,37 @@ class Evaluation:
 
 
 def append_record(path: Path, record: Evaluation) -> None:
-    """Add one line to a JSON Lines file and flush it, so that a killed run keeps it."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(record), allow_nan=False) + "\n")
+    """Add one line to a JSON Lines file in a single write.
+
+    A killed process keeps it, and lines of several processes never mix.
+    """
+    line = (json.dumps(asdict(record), allow_nan=False) + "\n").encode()
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        if os.write(descriptor, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    finally:
+        os.close(descriptor)
+
+
+def mend_lines(path: Path) -> None:
+    """Complete a last line without its end, or cut it off where it is torn.
+
+    A killed process may leave one behind. For the moment before a run goes on, when nobody
+    else writes.
+    """
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        content = file.read()
+        start = content.rfind(b"\n") + 1
+        if start == len(content):
+            return
+        try:
+            json.loads(content[start:])
+            file.write(b"\n")
+        except ValueError:
+            file.truncate(start)
 
 
 def write_records(path: Path, records: Iterable[Evaluation]) -> None:
@@ -61,7 +91,7 @@ def read_records(path: Path) -> list[Evaluation]:
     """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     records = []
     for number, line in enumerate(lines, start=1):
         if not line:

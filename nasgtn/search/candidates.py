@@ -1,0 +1,73 @@
+"""Which of the evaluated architectures are worth a full training."""
+
+from collections.abc import Sequence
+
+import torch
+
+from nasgtn.randomness import torch_rng
+from nasgtn.records import Evaluation
+from nasgtn.search.config import OBJECTIVES
+from nasgtn.search.objective import IS_PRUNED, values_of
+
+
+def comparable(records: Sequence[Evaluation]) -> list[Evaluation]:
+    """Keep one evaluation of each architecture that was scored to the end, in order."""
+    kept: dict[str, Evaluation] = {}
+    for record in records:
+        if record.score is not None and not record.metrics.get(IS_PRUNED):
+            kept.setdefault(record.architecture_id, record)
+    return list(kept.values())
+
+
+def best_candidates(
+    records: Sequence[Evaluation], n: int, objectives: tuple[str, ...] = ("accuracy",)
+) -> list[Evaluation]:
+    """Choose the best `n` distinct architectures, best first.
+
+    With several objectives those come first that no other one beats in all of them. Within both
+    groups the score decides, and among equals the order of evaluation.
+    """
+    evaluations = comparable(records)
+    front = _pareto_front(evaluations, objectives) if len(objectives) > 1 else set()
+    ranked = sorted(evaluations, key=lambda e: (e.architecture_id not in front, -_score(e)))
+    return ranked[:n]
+
+
+def control_group(
+    records: Sequence[Evaluation], n: int, *, candidates: Sequence[Evaluation], seed: int
+) -> list[Evaluation]:
+    """Draw `n` architectures at random from those that are no candidates.
+
+    More candidates or a larger group keep what was drawn before, as far as they can.
+    """
+    evaluations = sorted(comparable(records), key=lambda e: e.architecture_id)
+    order = torch.randperm(len(evaluations), generator=torch_rng(seed)).tolist()
+    chosen = {candidate.architecture_id for candidate in candidates}
+    drawn = [evaluations[i] for i in order if evaluations[i].architecture_id not in chosen]
+    return drawn[:n]
+
+
+def _pareto_front(evaluations: Sequence[Evaluation], objectives: tuple[str, ...]) -> set[str]:
+    """Find the ids of those that no other one equals or beats in everything, and beats once."""
+    signs = [1 if OBJECTIVES[name] == "maximize" else -1 for name in objectives]
+    points = {
+        evaluation.architecture_id: [
+            sign * value
+            for sign, value in zip(signs, values_of(evaluation, objectives), strict=True)
+        ]
+        for evaluation in evaluations
+    }
+    return {
+        name
+        for name, point in points.items()
+        if not any(_dominates(other, point) for other in points.values())
+    }
+
+
+def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    return list(one) != list(other) and all(a >= b for a, b in zip(one, other, strict=True))
+
+
+def _score(evaluation: Evaluation) -> float:
+    assert evaluation.score is not None
+    return evaluation.score

@@ -1,0 +1,251 @@
+"""One trial of a search: an architecture is proposed, evaluated or looked up, and told."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+import optuna
+import torch
+from optuna.trial import FrozenTrial, TrialState
+
+from nasgtn.errors import NasgtnError
+from nasgtn.evaluation import Evaluator, evaluate
+from nasgtn.randomness import derive_seed
+from nasgtn.records import Evaluation, append_record, read_records
+from nasgtn.search.config import SearchConfig
+from nasgtn.spaces import Architecture, SearchSpace, Trial
+from nasgtn.spaces.cost import measure_cost
+from nasgtn.task import Task
+
+ARCHITECTURE_ID = "architecture_id"
+DESCRIPTION = "description"
+IS_DUPLICATE = "is_duplicate"
+IS_PRUNED = "is_pruned"
+SCORE = "score"
+SECONDS = "seconds"
+FAILURE = "failure"
+INTERRUPTED = "interrupted"
+COSTS = ("n_parameters", "n_multiply_adds", "latency_ms")
+"""Names of user attributes of a trial, and of metrics in its record."""
+
+METRIC_OF = dict(zip(("params", "flops", "latency"), COSTS, strict=True))
+"""The metric that each objective other than accuracy minimises."""
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+SECONDS_BETWEEN_LOOKS = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What a search works on. Everything is read, but `records`, which grows by a line a time."""
+
+    space: SearchSpace
+    task: Task
+    evaluator: Evaluator
+    records: Path
+    """JSON Lines file of evaluations; what is in it is not evaluated again."""
+    seed: int
+    """Root seed of the run."""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    """Where latency is measured."""
+
+
+def run_trial(study: optuna.Study, problem: Problem, config: SearchConfig) -> Evaluation | None:
+    """Run one trial to its end, whatever the architecture does.
+
+    The record is written before the trial is told, so that a killed search keeps it.
+
+    Returns:
+        The evaluation, new or looked up; None where there was nothing to evaluate.
+    """
+    trial = study.ask()
+    start = time.perf_counter()
+    architecture, failure = _propose(problem, trial)
+    if architecture is None:
+        trial.set_user_attr(FAILURE, failure)
+        study.tell(trial, state=TrialState.FAIL)
+        return None
+    trial.set_user_attr(ARCHITECTURE_ID, architecture.id)
+    trial.set_user_attr(DESCRIPTION, architecture.description)
+    known = _find_known(study, trial.number, architecture.id, problem.records)
+    if known is not None:
+        _tell(study, trial, known, config, is_duplicate=_was_told(study, architecture.id))
+        return known
+    costs: dict[str, float] = {}
+    if failure is None:
+        costs, failure = _measure_costs(problem, architecture, config)
+    if failure is None and _set_constraints(trial, costs, config):
+        _set_attributes(trial, {**costs, IS_DUPLICATE: False})
+        study.tell(trial, state=TrialState.PRUNED)
+        return None
+    if failure is None:
+        evaluation = _evaluate(problem, architecture, trial, config)
+        evaluation = replace(evaluation, metrics={**evaluation.metrics, **costs})
+    else:
+        evaluation = _failed(problem, architecture, failure, time.perf_counter() - start)
+    append_record(problem.records, evaluation)
+    _tell(study, trial, evaluation, config, is_duplicate=False)
+    return evaluation
+
+
+def proxy_seed(root: int) -> int:
+    """Derive the seed with which every architecture of a run is evaluated by the proxy."""
+    return derive_seed(root, "proxy")
+
+
+class _Pruning:
+    """Tells Optuna the scores on the way, and stops where its pruner says so."""
+
+    def __init__(self, trial: optuna.Trial) -> None:
+        self._trial = trial
+        self.is_pruned = False
+
+    def __call__(self, step: int, score: float) -> bool:
+        self._trial.report(score, step)
+        self.is_pruned = self._trial.should_prune()
+        return not self.is_pruned
+
+
+def _propose(problem: Problem, trial: optuna.Trial) -> tuple[Architecture | None, str | None]:
+    """Ask the space; an architecture that cannot be built still has a name, mostly.
+
+    Optuna writes `suggest_categorical` as overloads, in which mypy does not see the protocol.
+    """
+    try:
+        return problem.space.propose(cast(Trial, trial), problem.task), None
+    except NasgtnError as error:
+        failure = str(error)
+    try:
+        return problem.space.architecture(trial.params), failure
+    except NasgtnError:
+        return None, failure
+
+
+def _find_known(
+    study: optuna.Study, number: int, architecture_id: str, records: Path
+) -> Evaluation | None:
+    """Look an architecture up; where an earlier trial is evaluating it now, wait for that."""
+    while True:
+        is_in_work = any(
+            other.number < number and other.user_attrs.get(ARCHITECTURE_ID) == architecture_id
+            for other in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        )
+        for evaluation in read_records(records):
+            if evaluation.architecture_id == architecture_id:
+                return evaluation
+        if not is_in_work:
+            return None
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def told_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """List the trials that came to their end; not those that a killed search left behind."""
+    trials = study.get_trials(deepcopy=False, states=FINISHED)
+    return [trial for trial in trials if INTERRUPTED not in trial.user_attrs]
+
+
+def _was_told(study: optuna.Study, architecture_id: str) -> bool:
+    return any(
+        trial.user_attrs.get(ARCHITECTURE_ID) == architecture_id for trial in told_trials(study)
+    )
+
+
+def _measure_costs(
+    problem: Problem, architecture: Architecture, config: SearchConfig
+) -> tuple[dict[str, float], str | None]:
+    """Measure what the network costs; or say why that cannot be done."""
+    try:
+        network = problem.space.network(architecture.choices, problem.task, seed=0)
+        device = problem.device if config.measures_latency else None
+        cost = measure_cost(network, problem.task, latency_device=device)
+    except Exception as error:  # noqa: BLE001 - a user's network may raise anything
+        return {}, f"{type(error).__name__}: {error}"
+    values = {name: getattr(cost, name) for name in COSTS}
+    return {name: float(value) for name, value in values.items() if value is not None}, None
+
+
+def _set_constraints(
+    trial: optuna.Trial, costs: Mapping[str, float], config: SearchConfig
+) -> bool:
+    """Tell Optuna how far each limit is exceeded, as a fraction; return whether any is."""
+    is_infeasible = False
+    for name in COSTS:
+        limit = _limits(config)[name]
+        if limit is not None:
+            excess = costs[name] / limit - 1
+            trial.set_constraint(name, excess)
+            is_infeasible |= excess > 0
+    return is_infeasible
+
+
+def _limits(config: SearchConfig) -> dict[str, float | None]:
+    limits = (config.max_params, config.max_flops, config.max_latency_ms)
+    return dict(zip(COSTS, limits, strict=True))
+
+
+def _evaluate(
+    problem: Problem, architecture: Architecture, trial: optuna.Trial, config: SearchConfig
+) -> Evaluation:
+    seed = proxy_seed(problem.seed)
+    if config.prune:
+        pruning = _Pruning(trial)
+        evaluation = evaluate(problem.evaluator, architecture, seed=seed, report=pruning)
+        if pruning.is_pruned:
+            metrics = {**evaluation.metrics, IS_PRUNED: 1.0}
+            return replace(evaluation, metrics=metrics)
+        return evaluation
+    evaluation = evaluate(problem.evaluator, architecture, seed=seed)
+    if len(config.objectives) == 1:  # Optuna takes intermediate values of one objective only
+        for step, score in evaluation.curve:
+            trial.report(score, step)
+    return evaluation
+
+
+def _failed(
+    problem: Problem, architecture: Architecture, failure: str, seconds: float
+) -> Evaluation:
+    return Evaluation(
+        evaluator=problem.evaluator.name,
+        architecture_id=architecture.id,
+        choices=architecture.choices,
+        seed=proxy_seed(problem.seed),
+        score=None,
+        seconds=seconds,
+        failure=failure,
+    )
+
+
+def _tell(
+    study: optuna.Study,
+    trial: optuna.Trial,
+    evaluation: Evaluation,
+    config: SearchConfig,
+    *,
+    is_duplicate: bool,
+) -> None:
+    costs = {name: evaluation.metrics[name] for name in COSTS if name in evaluation.metrics}
+    known = {SCORE: evaluation.score, FAILURE: evaluation.failure, SECONDS: evaluation.seconds}
+    told = {name: value for name, value in known.items() if value is not None}
+    _set_attributes(trial, {**costs, **told, IS_DUPLICATE: is_duplicate})
+    if evaluation.score is None:
+        study.tell(trial, state=TrialState.FAIL)
+    elif evaluation.metrics.get(IS_PRUNED):
+        study.tell(trial, state=TrialState.PRUNED)
+    else:
+        study.tell(trial, values_of(evaluation, config.objectives))
+
+
+def values_of(evaluation: Evaluation, objectives: tuple[str, ...]) -> list[float]:
+    """Take the value of each objective from a successful evaluation."""
+    assert evaluation.score is not None
+    return [
+        evaluation.score if name == "accuracy" else evaluation.metrics[METRIC_OF[name]]
+        for name in objectives
+    ]
+
+
+def _set_attributes(trial: optuna.Trial, values: Mapping[str, object]) -> None:
+    for name, value in values.items():
+        trial.set_user_attr(name, value)
