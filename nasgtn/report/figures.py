@@ -1,0 +1,248 @@
+"""The figures of a report, from its numbers. Each is None where there is nothing to draw."""
+
+import html
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from nasgtn.report.summary import Estimator, RunData, Summary, Verified
+
+# Told apart on white and on near-black, and by the colour blind; symbols differ as well.
+BLUE, ORANGE, GREY, GREEN, RED = "#3a7bd5", "#d9730d", "#858b94", "#1a9a7a", "#d64550"
+_LAYOUT = {
+    "template": "none",
+    "autosize": True,
+    "height": 400,
+    "margin": {"l": 64, "r": 16, "t": 40, "b": 56},
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+    "font": {"family": "system-ui, sans-serif", "size": 13, "color": GREY},
+    "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+    "hoverlabel": {"bgcolor": "#1b1f24", "font": {"color": "#ffffff"}, "align": "left"},
+    "hovermode": "closest",
+    "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": BLUE},
+}
+_AXIS = {
+    "gridcolor": "rgba(133,139,148,0.25)",
+    "zeroline": False,
+    "automargin": True,
+    "ticks": "outside",
+    "tickcolor": "rgba(133,139,148,0.5)",
+}
+_STATES = {  # state of a trial -> name, colour, symbol
+    "complete": ("scored", BLUE, "circle"),
+    "duplicate": ("duplicate, looked up", GREY, "circle-open"),
+    "pruned": ("pruned", ORANGE, "triangle-down"),
+    "infeasible": ("outside of the limits", ORANGE, "square-open"),
+    "failed": ("failed", RED, "x"),
+}
+
+
+def draw(data: RunData, summary: Summary) -> dict[str, go.Figure]:
+    """Draw every figure that has something to show, by the name the page knows it under."""
+    figures = {
+        "agreement": agreement_figure(summary.verified, summary.winner),
+        "estimators": estimators_figure(summary.estimators),
+        "history": history_figure(data),
+        "importances": importances_figure(data),
+        "learning-rates": curriculum_figure(data.learning_rates, "learning rate"),
+        "momenta": curriculum_figure(data.momenta, "momentum", ORANGE),
+        "meta-loss": meta_training_figure(data, "meta_loss", "meta-loss (nats)"),
+        "meta-accuracy": meta_training_figure(
+            data, "accuracy", "accuracy on real data", GREEN, ".0%"
+        ),
+    }
+    return {name: figure for name, figure in figures.items() if figure is not None}
+
+
+def agreement_figure(verified: Iterable[Verified], winner: Verified | None) -> go.Figure | None:
+    """True accuracy over proxy score; best k, control and winner marked apart."""
+    both = [v for v in verified if v.test_accuracy is not None and v.proxy_score is not None]
+    if not both:
+        return None
+    figure = go.Figure()
+    for is_control, name, colour, symbol in (
+        (False, "best by proxy", BLUE, "circle"),
+        (True, "control, drawn at random", ORANGE, "diamond"),
+    ):
+        part = [v for v in both if v.is_control == is_control]
+        marker = {"color": colour, "symbol": symbol, "size": 10, "opacity": 0.9}
+        figure.add_trace(_points(part, name, marker))
+    if winner in both:
+        ring = {"color": GREEN, "symbol": "circle-open", "size": 19, "line": {"width": 2.5}}
+        figure.add_trace(_points([v for v in both if v == winner], "winner", ring))
+    return _finish(figure, "proxy score", "test accuracy", yaxis_tickformat=".1~%")
+
+
+def estimators_figure(estimators: Sequence[Estimator]) -> go.Figure | None:
+    """Spearman's rho of each estimator with its interval, best at the top."""
+    rows = [row for row in estimators if row.agreement.spearman is not None][::-1]
+    if not rows:
+        return None
+    rhos = [row.agreement.spearman or 0.0 for row in rows]
+    intervals = [
+        row.agreement.spearman_interval or (rho, rho) for row, rho in zip(rows, rhos, strict=True)
+    ]
+    figure = go.Figure(
+        go.Scatter(
+            x=rhos,
+            y=[_plain(row.name) for row in rows],
+            mode="markers",
+            marker={"size": 11, "color": [_estimator_colour(row) for row in rows]},
+            error_x={
+                "array": [high - rho for (_, high), rho in zip(intervals, rhos, strict=True)],
+                "arrayminus": [rho - low for (low, _), rho in zip(intervals, rhos, strict=True)],
+                "color": GREY,
+                "thickness": 1.5,
+            },
+            hovertemplate="%{y}: %{x:.2f}<extra></extra>",
+        )
+    )
+    height = 110 + 34 * len(rows)
+    figure = _finish(figure, "Spearman's rho with the true accuracy", None, height=height)
+    figure.update_xaxes(range=[-1.05, 1.05], zeroline=True, zerolinecolor=GREY)
+    return figure.update_yaxes(showgrid=False)
+
+
+def history_figure(data: RunData) -> go.Figure | None:
+    """Score of each trial and the best so far; trials without a score along the bottom."""
+    if not data.history:
+        return None
+    scored = [trial for trial in data.history if trial.get("score") is not None]
+    scores = [float(trial["score"]) for trial in scored]
+    floor = min(scores) - 0.08 * (max(scores) - min(scores) or 1.0) if scores else 0.0
+    figure = go.Figure()
+    for state, (name, colour, symbol) in _STATES.items():
+        part = [trial for trial in data.history if _state(trial) == state]
+        if part:
+            figure.add_trace(
+                go.Scatter(
+                    x=[trial["number"] for trial in part],
+                    y=[floor if t.get("score") is None else t["score"] for t in part],
+                    mode="markers",
+                    name=name,
+                    marker={"color": colour, "symbol": symbol, "size": 7},
+                    text=[_label(data.descriptions, trial) for trial in part],
+                    hovertemplate="trial %{x}, %{y:.3f}<br>%{text}<extra></extra>",
+                )
+            )
+    numbers, best = _best_so_far(scored)
+    line = {"color": GREEN, "width": 2, "shape": "hv"}
+    figure.add_trace(
+        go.Scatter(
+            x=numbers, y=best, mode="lines", name="best so far", line=line, hoverinfo="skip"
+        )
+    )
+    return _finish(figure, "trial", "proxy score", showlegend=True)
+
+
+def importances_figure(data: RunData) -> go.Figure | None:
+    """How much each choice explains of the spread of the proxy's scores."""
+    if not data.importances:
+        return None
+    rows = sorted(data.importances.items(), key=lambda row: (row[1], row[0]))[-20:]
+    figure = go.Figure(
+        go.Bar(
+            x=[value for _, value in rows],
+            y=[_plain(name) for name, _ in rows],
+            orientation="h",
+            marker={"color": BLUE},
+            hovertemplate="%{y}: %{x:.2f}<extra></extra>",
+        )
+    )
+    figure = _finish(figure, "importance for the proxy score", None, height=110 + 26 * len(rows))
+    return figure.update_yaxes(showgrid=False)
+
+
+def meta_training_figure(
+    data: RunData, key: str, name: str, colour: str = BLUE, tickformat: str = ""
+) -> go.Figure | None:
+    """One number of the meta-training, over the meta-steps; skipped ones are left out."""
+    rows = [row for row in data.meta_training if row.get(key) is not None]
+    return (
+        _line(
+            [row["meta_step"] for row in rows],
+            [row[key] for row in rows],
+            "meta-step",
+            name,
+            colour,
+        ).update_yaxes(tickformat=tickformat)
+        if rows
+        else None
+    )
+
+
+def curriculum_figure(values: Sequence[float], name: str, colour: str = BLUE) -> go.Figure | None:
+    """One learned setting of the inner loop's optimiser, step by step."""
+    if not len(values):
+        return None
+    steps = list(range(1, len(values) + 1))
+    figure = _line(
+        steps, [float(value) for value in values], "step of the inner loop", name, colour
+    )
+    figure.update_traces(mode="lines+markers", line_shape="hvh", marker_size=5)
+    return figure.update_yaxes(rangemode="tozero")
+
+
+def _line(x: list[Any], y: list[Any], x_name: str, y_name: str, colour: str) -> go.Figure:
+    trace = go.Scatter(
+        x=x,
+        y=y,
+        mode="lines" if len(x) > 1 else "markers",
+        line={"color": colour, "width": 1.8},
+        hovertemplate=f"{x_name} %{{x}}: %{{y:.4g}}<extra></extra>",
+    )
+    return _finish(go.Figure(trace), x_name, y_name, height=300)
+
+
+def _points(part: Sequence[Verified], name: str, marker: dict[str, Any]) -> go.Scatter:
+    return go.Scatter(
+        x=[v.proxy_score for v in part],
+        y=[v.test_accuracy for v in part],
+        mode="markers",
+        name=name,
+        marker=marker,
+        text=[_plain(v.description) for v in part],
+        hovertemplate="%{text}<br>proxy %{x:.3f}, test %{y:.1%}<extra></extra>",
+    )
+
+
+def _finish(figure: go.Figure, x: str, y: str | None, **layout: Any) -> go.Figure:  # noqa: ANN401 - Plotly's own settings
+    figure.update_xaxes(**_AXIS, title=x)
+    figure.update_yaxes(**_AXIS)
+    if y is not None:
+        figure.update_yaxes(title=y)
+    figure.update_xaxes(title_font_size=13, title_standoff=8)
+    figure.update_yaxes(title_font_size=13, title_standoff=8)
+    return figure.update_layout(**{**_LAYOUT, **layout})
+
+
+def _estimator_colour(row: Estimator) -> str:
+    return BLUE if row.name == "gtn" else GREY
+
+
+def _state(trial: Any) -> str:  # noqa: ANN401 - one trial of the history, plain data
+    return "duplicate" if trial.get("is_duplicate") else str(trial.get("state"))
+
+
+def _best_so_far(scored: Sequence[Any]) -> tuple[list[int], list[float]]:
+    numbers: list[int] = []
+    best: list[float] = []
+    for trial in scored:
+        if trial.get("state") == "infeasible":
+            continue
+        numbers.append(int(trial["number"]))
+        best.append(max(float(trial["score"]), best[-1] if best else float("-inf")))
+    return numbers, best
+
+
+def _label(descriptions: Any, trial: Any) -> str:  # noqa: ANN401 - plain data
+    return _plain(str(descriptions.get(trial.get("architecture_id"), "no architecture")))
+
+
+def _plain(text: str) -> str:
+    """Keep Plotly from reading a user's text as its markup; cut what no label can hold."""
+    return html.escape(
+        text if len(text) <= 120 else text[:119] + "\N{HORIZONTAL ELLIPSIS}", quote=False
+    )

@@ -1,0 +1,109 @@
+"""One HTML file that shows a run: text, tables, figures; opens without a network."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+import plotly.graph_objects as go
+import tomli_w
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from nasgtn.report import words
+from nasgtn.report.figures import draw
+from nasgtn.report.picture import picture
+from nasgtn.report.summary import RunData, summarise
+
+_FILTERS = (
+    words.percent,
+    words.points,
+    words.count,
+    words.number,
+    words.interval,
+    words.duration,
+    words.factor,
+    words.shape,
+    words.value,
+    words.plural,
+)
+# Draws every figure from the JSON beside it; narrow paper gets figures that fit.
+_DRAW = """
+const buttons = [["toImage", "zoom2d", "resetScale2d"]];
+const settings = {displaylogo: false, responsive: true, modeBarButtons: buttons};
+const boxes = [...document.querySelectorAll("[data-figure]")];
+for (const box of boxes) {
+  const {data, layout} = JSON.parse(document.getElementById(box.dataset.figure).textContent);
+  Plotly.newPlot(box, data, layout, settings);
+}
+addEventListener("beforeprint", () => boxes.forEach(box => Plotly.relayout(box, {width: 640})));
+addEventListener("afterprint", () => boxes.forEach(
+  box => Plotly.relayout(box, {width: null, autosize: true})));
+"""
+
+
+def render(data: RunData) -> str:
+    """Write the report of a run; the same data give the same text.
+
+    Text from users is escaped, and a content security policy lets no script run but our own two.
+    """
+    summary = summarise(data)
+    scripts = [get_plotlyjs(), _DRAW]
+    environment = Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
+    environment.filters.update({function.__name__: function for function in _FILTERS})
+    template = environment.from_string(
+        files("nasgtn.report").joinpath("page.html").read_text(encoding="utf-8")
+    )
+    class_names = [str(name) for name in data.task.get("class_names", ())]
+    return template.render(
+        data=data,
+        summary=summary,
+        proxy=summary.proxy,
+        figures={name: figure_json(figure) for name, figure in draw(data, summary).items()},
+        curriculum=picture(*data.synthetic, class_names) if data.synthetic else None,
+        winner_in_words=words.winner_in_words(summary, data.task),
+        trust_in_words=words.trust_in_words(summary.proxy),
+        cost_in_words=words.cost_in_words(summary.costs),
+        search_in_words=words.search_in_words(data, summary),
+        config=tomli_w.dumps(_without_none(data.config)),
+        policy="; ".join(
+            (
+                "default-src 'none'",
+                f"script-src {' '.join(_digest(script) for script in scripts)}",
+                "style-src 'unsafe-inline'",
+                "img-src data: blob:",
+                "base-uri 'none'",
+                "form-action 'none'",
+            )
+        ),
+        scripts=[Markup(script) for script in scripts],
+    )
+
+
+def figure_json(figure: go.Figure) -> Markup:
+    """Write a figure so that nothing in it ends the script element it stands in."""
+    values = json.loads(figure.to_json())
+    text = json.dumps({"data": values["data"], "layout": values["layout"]}, sort_keys=True)
+    for character in "<>&":  # other than in strings they do not occur in JSON
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _digest(script: str) -> str:
+    """Name a script for the content security policy."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"'sha256-{digest}'"
+
+
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:  # nested TOML tables
+    """TOML has no null: what is not set is left out."""
+    return {
+        key: _without_none(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if value is not None
+    }

@@ -1,0 +1,205 @@
+"""Numbers as text, and what a run found out in a few sentences."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from nasgtn.ranking import Interval
+from nasgtn.report.summary import Costs, Estimator, RunData, Summary, Verified
+
+DASH = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+SPACE = "\N{NO-BREAK SPACE}"
+
+
+def percent(value: float | None) -> str:
+    """Write a part in [0, 1] as percent."""
+    return DASH if value is None else f"{100 * value:.1f}{SPACE}%"
+
+
+def points(value: float | None) -> str:
+    """Write a difference of accuracies in percentage points."""
+    return DASH if value is None else f"{100 * value:.1f}{SPACE}points"
+
+
+def count(value: float | None) -> str:
+    """Write a whole number with its thousands apart."""
+    return DASH if value is None else f"{value:,.0f}"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """Write a number with a real minus sign; a rounded zero has none."""
+    if value is None:
+        return DASH
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
+
+
+def interval(bounds: Interval | None) -> str:
+    """Write a pair of bounds; nothing where there is none."""
+    return "" if bounds is None else f"{number(bounds[0])} to {number(bounds[1])}"
+
+
+def duration(seconds: float | None) -> str:
+    """Write seconds in the unit that people use for so long a time."""
+    if seconds is None:
+        return DASH
+    if seconds < 1:
+        return f"{1000 * seconds:.3g}{SPACE}ms"
+    if seconds < 59.95:
+        return f"{seconds:.3g}{SPACE}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}{SPACE}min {rest}{SPACE}s"
+    return f"{minutes // 60}{SPACE}h {minutes % 60}{SPACE}min"
+
+
+def factor(value: float | None) -> str:
+    """Write how many times."""
+    return DASH if value is None else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def shape(sizes: Any) -> str:  # noqa: ANN401 - a list, a tuple or a text, from a TOML or JSON file
+    """Write sizes along axes."""
+    if isinstance(sizes, list | tuple):
+        return " \N{MULTIPLICATION SIGN} ".join(str(size) for size in sizes)
+    return str(sizes)
+
+
+def value(item: object) -> str:
+    """Write one choice or setting."""
+    if isinstance(item, float):
+        return f"{item:.4g}"
+    return DASH if item is None else str(item)
+
+
+def plural(n: int, noun: str) -> str:
+    """Write a count with its noun."""
+    ending = "ies" if noun.endswith("y") else "s"
+    return f"{n:,} {noun if n == 1 else noun.removesuffix('y') + ending}"
+
+
+def accuracy_interval(accuracy: float, n_images: int) -> Interval:
+    """95 % interval of an accuracy measured on `n_images` (Wilson's score interval)."""
+    z2 = 1.959964**2
+    centre = (accuracy + z2 / (2 * n_images)) / (1 + z2 / n_images)
+    spread = accuracy * (1 - accuracy) / n_images + z2 / (4 * n_images**2)
+    half = math.sqrt(z2 * spread) / (1 + z2 / n_images)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def winner_in_words(summary: Summary, task: Mapping[str, Any]) -> str:
+    """Say what the winner reaches, and what the control does."""
+    winner = summary.winner
+    if winner is None or winner.test_accuracy is None:
+        return _no_winner(summary)
+    said = f"It classifies {percent(winner.test_accuracy)} of the test images correctly"
+    said += f" (mean of {winner.n_seeds} trainings" if winner.n_seeds > 1 else " (one training"
+    n_test = task.get("n_test")
+    if n_test:
+        low, high = accuracy_interval(winner.test_accuracy, int(n_test))
+        said += f"; with {int(n_test):,} test images, {percent(low)} to {percent(high)}"
+    said += ")"
+    if winner.n_parameters is not None:
+        said += f" with {count(winner.n_parameters)} parameters"
+    return said + ". " + _control(summary, winner)
+
+
+def _no_winner(summary: Summary) -> str:
+    if summary.verified:
+        return "No winner: every training of the verification failed."
+    if summary.best_scores:
+        return (
+            "No winner yet: nothing was verified, so no architecture was trained on real data. "
+            "Below are those with the highest proxy scores."
+        )
+    if summary.counts.n_trials:
+        return "No winner: no trial got a proxy score."
+    return "No winner: the search has no trials."
+
+
+def _control(summary: Summary, winner: Verified) -> str:
+    if summary.control_mean is None or winner.is_control:
+        return "No control was trained beside it."
+    n = sum(v.is_control and v.test_accuracy is not None for v in summary.verified)
+    said = f"The control, {plural(n, 'architecture')} drawn at random, reaches "
+    if n == 1:
+        said += f"{percent(summary.control_mean)}."
+    else:
+        said += f"{percent(summary.control_mean)} on average and "
+        said += f"{percent(summary.control_best)} at best."
+    if summary.control_best is not None and summary.control_best > (winner.test_accuracy or 0):
+        said += " So a random architecture did better than the winner."
+    return said
+
+
+def trust_in_words(row: Estimator | None) -> str:
+    """Say how far the proxy's order can be trusted."""
+    if row is None:
+        return (
+            "Nothing was verified, so how far the order of the proxy can be trusted is not known."
+        )
+    found = row.agreement
+    if found.n < 3:
+        return (
+            f"Not enough verified architectures ({found.n}) to say how far the order of the proxy "
+            "can be trusted; at least three are needed, ten or more say something."
+        )
+    if found.spearman is None:
+        return (
+            "The proxy or the true accuracy is the same for all "
+            f"{found.n} verified architectures, so there is no order to compare."
+        )
+    said = f"The Spearman correlation of proxy and true accuracy is {number(found.spearman)}"
+    if found.spearman_interval is None:
+        return f"{said} over {found.n} architectures, too few for an interval."
+    low, high = found.spearman_interval
+    said += (
+        f" over {found.n} architectures, with a 95{SPACE}% interval of {interval((low, high))}. "
+    )
+    if low > 0:
+        return said + "The proxy orders better than chance."
+    if high < 0:
+        return said + "The order is worse than chance: the proxy misleads here."
+    return said + (
+        "The interval includes zero, so its order may be chance; "
+        "verify more architectures to know."
+    )
+
+
+def cost_in_words(costs: Costs) -> str:
+    """Say what the proxy cost and what it saved."""
+    if costs.proxy_seconds is None:
+        return "No proxy score was computed, so there is no cost to compare."
+    generator = costs.stages.get("meta_training", 0.0)
+    n, spent = costs.n_candidates, generator + costs.n_candidates * costs.proxy_seconds
+    said = (
+        f"Scoring {plural(n, 'architecture')} took {duration(spent)}, "
+        f"{duration(generator)} of it to train the generator."
+    )
+    if costs.full_seconds is None or costs.speed_up is None:
+        return said
+    said += f" Training them all in full would have taken about {duration(n * costs.full_seconds)}"
+    if costs.break_even is None:
+        return said + ": nothing is saved, since a full training is as fast as a proxy score."
+    if costs.speed_up < 1:
+        return said + f": the generator pays from {plural(costs.break_even, 'candidate')} on."
+    said += f", {factor(costs.speed_up)} times as long. "
+    return said + f"The generator pays from {plural(costs.break_even, 'candidate')} on."
+
+
+def search_in_words(data: RunData, summary: Summary) -> str:
+    """Say what was searched."""
+    counts = summary.counts
+    said = (
+        f"{plural(counts.n_trials, 'trial')}, {plural(counts.n_distinct, 'distinct architecture')}"
+    )
+    others = (
+        (counts.n_duplicates, "duplicates looked up"),
+        (counts.n_pruned, "pruned"),
+        (counts.n_infeasible, "outside of the limits"),
+        (counts.n_failed, "failed"),
+    )
+    extra = ", ".join(f"{n:,} {name}" for n, name in others if n)
+    sampler = data.config.get("search", {}).get("sampler")
+    return said + (f" ({extra})" if extra else "") + (f"; sampler {sampler}" if sampler else "")
