@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean
 
 from nasgtn.artefacts import write_text
-from nasgtn.data import Part, Splits
+from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, UnknownNameError
 from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
@@ -18,7 +18,6 @@ from nasgtn.randomness import derive_seed
 from nasgtn.ranking import agreement
 from nasgtn.records import Evaluation, append_record, read_records
 from nasgtn.spaces import Architecture, SearchSpace
-from nasgtn.task import Task
 
 ESTIMATORS = ("gtn", "real:N", *ZERO_COST)
 """Names of the estimators; N is a number of steps on real batches."""
@@ -116,7 +115,7 @@ def make_estimator(
         return RealSteps(space, task, splits.train, splits.validation, int(steps), config)
     if name not in ZERO_COST:
         raise UnknownNameError.of("estimator", name, ESTIMATORS)
-    return _training_free(name, space, task, splits.train)
+    return ZERO_COST[name](space, task, splits.train)
 
 
 def compare(
@@ -240,8 +239,3 @@ def check_settings(records: Path, settings: Mapping[str, object]) -> None:
             f"{records} must hold evaluations made with the same settings, but it was made "
             f"with others (see {path}); choose another file"
         )
-
-
-def _training_free(name: str, space: SearchSpace, task: Task, train: Part) -> Evaluator:
-    evaluator: Evaluator = ZERO_COST[name](space, task, train)
-    return evaluator

@@ -17,17 +17,17 @@ from nasgtn.comparison import (
     compare,
     make_estimator,
 )
+from nasgtn.configuration import pick_device
 from nasgtn.data import Splits
 from nasgtn.evaluation import Evaluator
 from nasgtn.evaluation.ground_truth import TableTruth, TrainedTruth
 from nasgtn.gtn import TrainedGenerator, load_generator
-from nasgtn.pipeline import pick_device
 from nasgtn.progress import Progress
 from nasgtn.randomness import derive_seed
 from nasgtn.spaces import SearchSpace
 
 if TYPE_CHECKING:
-    from nasgtn.pipeline import RunConfig
+    from nasgtn.configuration import RunConfig
 
 
 @dataclass(frozen=True, kw_only=True)

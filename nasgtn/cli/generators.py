@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 from nasgtn.artefacts import GENERATOR_WEIGHTS
 from nasgtn.cli.tasks import describe_architecture, read_architectures, space_of, splits_of
 from nasgtn.comparison import make_estimator
+from nasgtn.configuration import VERSIONS, pick_device, save_config, versions
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError
 from nasgtn.evaluation import evaluate
 from nasgtn.gtn import TrainedGenerator, load_generator
 from nasgtn.gtn import train_generator as train
-from nasgtn.pipeline import pick_device
 from nasgtn.progress import Progress
 from nasgtn.randomness import derive_seed
 from nasgtn.records import Evaluation
 from nasgtn.spaces import Architecture, SearchSpace
 
 if TYPE_CHECKING:
-    from nasgtn.pipeline import RunConfig
+    from nasgtn.configuration import RunConfig
 
 
 def train_into(config: "RunConfig", folder: Path, *, progress: Progress) -> TrainedGenerator:
@@ -33,6 +33,7 @@ def train_into(config: "RunConfig", folder: Path, *, progress: Progress) -> Trai
     splits, space = splits_of(config), space_of(config)
     space.check(splits.task, seed=config.seed)
     folder.mkdir(parents=True, exist_ok=True)
+    save_config(config, folder, {VERSIONS: versions()})
     return train_on(config, space, splits, folder, progress=progress)
 
 

@@ -10,7 +10,7 @@ import click
 from nasgtn.errors import InvalidConfigError
 
 if TYPE_CHECKING:
-    from nasgtn.pipeline import RunConfig
+    from nasgtn.configuration import RunConfig
 
 Command = TypeVar("Command", bound=Callable[..., object])
 Values = Mapping[str, object]
@@ -21,6 +21,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "space": ("space.name",),
     "seed": ("seed",),
     "device": ("device",),
+    "generator": ("generator",),
     "trials": ("search.trials",),
     "objective": ("search.objectives",),
     "sampler": ("search.sampler",),
@@ -90,7 +91,7 @@ def run_config(values: Values) -> "RunConfig":
     Raises:
         InvalidConfigError: A key is unknown, or a value is not what it must be.
     """
-    from nasgtn.pipeline import config_from_mapping, read_config
+    from nasgtn.configuration import config_from_mapping, read_config
 
     overrides = overrides_of(values)
     path = values.get("config")
@@ -111,7 +112,7 @@ def overrides_of(values: Values) -> dict[str, Any]:  # Any: nested tables
         if given is None or given == ():
             continue
         for key in keys:
-            _put(tables, key, list(given) if isinstance(given, tuple) else given)
+            _put(tables, key, _toml(given))
     return tables
 
 
@@ -131,6 +132,17 @@ def parse_setting(text: str) -> tuple[str, object]:
         return key, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return key, value
+
+
+def _toml(value: object) -> object:
+    """Turn an option's value into one that TOML has."""
+    match value:
+        case tuple():
+            return list(value)
+        case Path():
+            return str(value)
+        case _:
+            return value
 
 
 def _put(tables: dict[str, Any], key: str, value: object) -> None:

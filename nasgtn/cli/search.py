@@ -19,7 +19,9 @@ from nasgtn.cli.progress import shown, stoppable
 from nasgtn.errors import InvalidConfigError
 
 if TYPE_CHECKING:
-    from nasgtn.pipeline import RunConfig, RunResult
+    from nasgtn.configuration import RunConfig
+    from nasgtn.pipeline import RunResult
+    from nasgtn.ranking import Agreement
 
 positive = click.IntRange(min=1)
 
@@ -61,9 +63,7 @@ positive = click.IntRange(min=1)
 )
 @click.option("--run", type=click.Path(path_type=Path), help="Folder of the run; a new one.")
 @output_options
-def search(
-    run: Path | None, generator: Path | None, as_json: bool, quiet: bool, **values: object
-) -> None:
+def search(run: Path | None, as_json: bool, quiet: bool, **values: object) -> None:
     """Search a space for a dataset: winner and report."""
     from nasgtn.pipeline import run_search
 
@@ -105,7 +105,35 @@ def print_result(result: "RunResult", *, as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
-    print_fields(vars(result))
+    agreement = result.agreement
+    print_fields(
+        {
+            "winner": result.winner or "none: every full training failed",
+            "test accuracy": _percent(result.test_accuracy),
+            "control": f"{_percent(result.control_accuracy)} (mean of random architectures)",
+            "parameters": result.n_parameters,
+            "multiply-adds": result.n_multiply_adds,
+            "searched": f"{result.n_candidates} architectures, {result.n_verified} verified",
+            "agreement": _agreement(agreement) if agreement else None,
+            "time": f"{result.seconds:.0f} s",
+            "report": result.report,
+        }
+    )
+
+
+def _percent(accuracy: float | None) -> str:
+    return "-" if accuracy is None else f"{100 * accuracy:.2f} %"
+
+
+def _agreement(agreement: "Agreement") -> str:
+    """Write Spearman's rho with its interval, or why there is none."""
+    if agreement.spearman is None:
+        return f"too few verified architectures, or equal ones (n = {agreement.n})"
+    text = f"Spearman {agreement.spearman:.2f}"
+    if agreement.spearman_interval is not None:
+        low, high = agreement.spearman_interval
+        text += f" (95 % interval {low:.2f} to {high:.2f})"
+    return f"{text}, n = {agreement.n}"
 
 
 def _new_folder(config: "RunConfig") -> Path:

@@ -16,7 +16,7 @@ from nasgtn.spaces.cost import count_multiply_adds, count_parameters
 from nasgtn.task import Task
 
 if TYPE_CHECKING:
-    from nasgtn.pipeline import RunConfig
+    from nasgtn.configuration import RunConfig
 
 
 def default_task() -> Task:
@@ -58,7 +58,7 @@ def describe_architecture(
 
 def config_beside(generator: Path | None, values: Values) -> "RunConfig":
     """Compose a configuration that starts from the run which the generator belongs to."""
-    from nasgtn.pipeline import read_config
+    from nasgtn.configuration import read_config
 
     if generator and values.get("config") is None and (generator / CONFIG).exists():
         return read_config(generator / CONFIG, overrides_of(values))
