@@ -1,0 +1,313 @@
+"""The page opens anywhere, says what is missing, and runs no text of a user."""
+
+import dataclasses
+import itertools
+import json
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from run_data import make_run
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+
+from nasgtn.report import RunData
+from nasgtn.report.page import render
+
+CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
+HOSTILE = (
+    "</script><script>window.hacked = 1</script><img src=x onerror='hacked=1'>\"'&<b>\u202e😀"
+)
+
+
+class Reader(HTMLParser):
+    """Collects the tags of a page, its text, and the content of its scripts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[tuple[str | None, str]] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        attributes = self.tags[-1][1] if self.tags else {}
+        if self.cdata_elem == "script":
+            self.scripts.append((attributes.get("type"), data))
+        elif self.cdata_elem is None:
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def make_hostile() -> RunData:
+    data = make_run()
+    failure = dataclasses.replace(data.proxy[0], score=None, failure=HOSTILE)
+    return dataclasses.replace(
+        data,
+        name=HOSTILE,
+        command=HOSTILE,
+        config={HOSTILE: {"key": HOSTILE, "unset": None}},
+        environment={HOSTILE: HOSTILE},
+        task={**data.task, "name": HOSTILE, "class_names": [HOSTILE] * 10},
+        space={"name": HOSTILE, "summary": HOSTILE},
+        proxy=[*data.proxy, failure],
+        descriptions=dict.fromkeys(data.descriptions, HOSTILE),
+        importances={HOSTILE: 1.0},
+        layers=[{"name": HOSTILE, "kind": HOSTILE, "output_shape": HOSTILE, "n_parameters": 1}],
+        baselines=[
+            dataclasses.replace(r, evaluator=r.evaluator + HOSTILE) for r in data.baselines
+        ],
+    )
+
+
+@pytest.fixture(scope="module")
+def page() -> Reader:
+    return Reader(render(make_run()))
+
+
+def test_the_same_data_give_the_same_bytes() -> None:
+    assert render(make_run()) == render(make_run())
+
+
+def test_it_starts_with_the_answer(page: Reader) -> None:
+    text = " ".join(page.text.split())
+    answer, after = text.split("The answer")[1].split("What was run")
+    for part in ("The winner is", "of the test images correctly", "The control, 5 architectures"):
+        assert part in answer
+    for part in (
+        "Spearman",
+        "95 % interval",
+        "10 architectures",
+        "train the generator",
+        "pays from",
+    ):
+        assert part in answer
+    assert "To run it again" in after
+
+
+def test_every_figure_has_data_a_name_and_a_sentence(page: Reader) -> None:
+    drawings = [tag for tag in page.all("div") if "data-figure" in tag]
+    data = [json.loads(text) for kind, text in page.scripts if kind == "application/json"]
+    assert len(drawings) == len(data) == len(page.all("figcaption")) == 8
+    assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in drawings)
+    assert all(figure["data"] and figure["layout"] for figure in data)
+
+
+def test_headings_are_in_order_and_tables_have_headers(page: Reader) -> None:
+    levels = [int(tag[1]) for tag, _ in page.tags if tag in ("h1", "h2", "h3", "h4")]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    assert all("scope" in tag for tag in page.all("th"))
+    ids = [tag["id"] for _, tag in page.tags if "id" in tag]
+    assert len(ids) == len(set(ids))
+
+
+def test_nothing_comes_from_a_network(page: Reader) -> None:
+    for tag, attributes in page.tags:
+        assert tag not in ("link", "iframe", "img", "object")
+        assert not {"src", "srcset", "href"} & set(attributes)
+    policy = page.all("meta")[1]["content"]
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+
+
+def test_text_of_users_is_never_markup() -> None:
+    page, plain = Reader(render(make_hostile())), Reader(render(make_run()))
+    assert [kind for kind, _ in page.scripts].count(None) == 2
+    assert page.all("img") == page.all("b")[len(plain.all("b")) :] == []
+    assert len(page.all("script")) == len(plain.all("script"))
+    assert page.text.count(HOSTILE) > 30
+    for kind, text in page.scripts:
+        if kind == "application/json":
+            json.loads(text)
+            assert "<" not in text
+
+
+EMPTY: dict[str, Any] = {
+    "proxy": [],
+    "history": [],
+    "verification": [],
+    "baselines": [],
+    "importances": {},
+    "meta_training": [],
+    "synthetic": None,
+    "layers": [],
+    "costs": {},
+    "learning_rates": [],
+    "momenta": [],
+    "task": {},
+    "space": {},
+    "config": {},
+    "environment": {},
+}
+
+
+def failed(data: RunData) -> RunData:
+    """Let every evaluation of a run fail."""
+    change: dict[str, Any] = {"score": None, "failure": "RuntimeError: boom"}
+    return dataclasses.replace(
+        data,
+        proxy=[dataclasses.replace(r, **change) for r in data.proxy],
+        verification=[dataclasses.replace(r, **change) for r in data.verification],
+        baselines=[dataclasses.replace(r, **change) for r in data.baselines],
+        history=[{**t, "state": "failed", "score": None} for t in data.history],
+    )
+
+
+def constant(data: RunData) -> RunData:
+    """Give every architecture the same proxy score."""
+    return dataclasses.replace(
+        data,
+        baselines=[
+            dataclasses.replace(r, score=0.5) if r.evaluator == "gtn" else r
+            for r in data.baselines
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (
+            dataclasses.replace(make_run(), verification=[], baselines=[]),
+            ["nothing was verified", "Highest proxy scores", "Not enough verified architectures"],
+        ),
+        (make_run(n_candidates=1, n_control=0), ["Not enough verified architectures (1)"]),
+        (make_run(n_candidates=1, n_control=1), ["The control, 1 architecture drawn at random"]),
+        (make_run(n_candidates=0, n_control=2), ["No control was trained beside it"]),
+        (constant(make_run()), ["there is no order to compare"]),
+        (
+            failed(make_run()),
+            ["every training of the verification failed", "RuntimeError: boom", "No proxy score"],
+        ),
+        (
+            dataclasses.replace(make_run(), **EMPTY),
+            ["the search has no trials", "No evaluation failed", "images are not there"],
+        ),
+        (
+            dataclasses.replace(make_run(), costs={"meta_training": 1e6}),
+            ["the generator pays from"],
+        ),
+    ],
+    ids=["unverified", "one", "two", "controls", "constant", "failed", "empty", "dear"],
+)
+def test_what_is_missing_is_said(data: RunData, said: list[str]) -> None:
+    text = " ".join(Reader(render(data)).text.split())
+    for part in said:
+        assert part in text
+    for word in ("NaN", "nan", "None", "Undefined", "inf "):
+        assert word not in text
+
+
+def test_a_thousand_trials_and_classes_fit_into_six_megabytes() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.tile(np.arange(1000), (3, 1))
+    data = make_run(n_trials=1000, n_candidates=20, n_control=20)
+    data = dataclasses.replace(
+        data,
+        task={**data.task, "class_names": [f"class {i}" for i in range(1000)]},
+        synthetic=(rng.integers(0, 256, (3, 1000, 32, 32, 3), dtype=np.uint8), labels),
+        meta_training=[
+            {"meta_step": i, "meta_loss": rng.random(), "accuracy": None} for i in range(2000)
+        ],
+    )
+    page = render(data)
+    assert len(page.encode()) < 6_000_000
+    assert "The first 48 of 1000 classes" in page
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[webdriver.Chrome]:
+    if not Path(CHROMIUM).exists() or not Path(DRIVER).exists():
+        pytest.skip(f"Chromium and its driver are not there ({CHROMIUM}, {DRIVER})")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which(DRIVER)))
+    yield driver
+    driver.quit()
+
+
+def logged(browser: webdriver.Chrome, kind: str) -> list[dict[str, Any]]:
+    """Lines of a log since the last call."""
+    lines: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call]
+    return lines
+
+
+def open_page(browser: webdriver.Chrome, path: Path, data: RunData, width: int) -> None:
+    path.write_text(render(data), encoding="utf-8")
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    logged(browser, "performance")
+    browser.get(path.as_uri())
+
+
+def requests(browser: webdriver.Chrome) -> list[str]:
+    """URLs that were asked for since the last call, all but the file itself and inline data."""
+    messages = [
+        json.loads(entry["message"])["message"] for entry in logged(browser, "performance")
+    ]
+    urls = [
+        message["params"]["request"]["url"]
+        for message in messages
+        if message["method"] == "Network.requestWillBeSent"
+    ]
+    return [url for url in urls if urlsplit(url).scheme not in ("file", "data", "blob")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [320, 1280, 3840])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_opens_in_a_browser(
+    browser: webdriver.Chrome, tmp_path: Path, width: int, scheme: str
+) -> None:
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    open_page(browser, tmp_path / "report.html", make_run(), width)
+    assert logged(browser, "browser") == []
+    assert requests(browser) == []
+    drawn = browser.execute_script(
+        "return [...document.querySelectorAll('[data-figure]')].map("
+        "box => [box.querySelectorAll('.main-svg').length > 0, box.scrollWidth])"
+    )
+    assert len(drawn) == 8
+    assert all(has_svg and 200 < shown <= width for has_svg, shown in drawn)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert (sum(int(part) for part in paper[4:-1].split(",")) > 384) == (scheme == "light")
+
+
+@pytest.mark.slow
+def test_a_hostile_run_executes_nothing(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    open_page(browser, tmp_path / "hostile.html", make_hostile(), 1280)
+    assert logged(browser, "browser") == []
+    assert requests(browser) == []
+    assert browser.execute_script("return window.hacked === undefined")
+    assert browser.execute_script("return document.images.length") == 0
+
+
+@pytest.mark.slow
+def test_printing_keeps_the_figures_on_the_paper(
+    browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    open_page(browser, tmp_path / "report.html", make_run(), 1280)
+    widths = "return [...document.querySelectorAll('.main-svg')].map(svg => svg.clientWidth)"
+    browser.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert max(browser.execute_script(widths)) <= 640
+    browser.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert max(browser.execute_script(widths)) > 640
+    assert len(browser.execute_cdp_cmd("Page.printToPDF", {})["data"]) > 10_000
