@@ -9,6 +9,7 @@ from nasgtn.evaluation.baselines import (
     SynFlow,
 )
 from nasgtn.evaluation.evaluator import Evaluator, Report, Scores, evaluate
+from nasgtn.evaluation.ground_truth import TableTruth, TrainedTruth
 
 __all__ = [
     "ZERO_COST",
@@ -20,5 +21,7 @@ __all__ = [
     "Report",
     "Scores",
     "SynFlow",
+    "TableTruth",
+    "TrainedTruth",
     "evaluate",
 ]
