@@ -55,9 +55,9 @@ class Block(nn.Module):
 
 def build(trial: Trial, task: Task) -> nn.Module:
     """Let `trial` choose a network for `task`."""
-    depth = trial.suggest_int("depth", 1, 4)
-    width = trial.suggest_int("width", 8, 48, step=8)
-    kernel = trial.suggest_int("kernel", 1, 5, step=2)
+    depth = trial.suggest_int("depth", 1, 5)
+    width = trial.suggest_int("width", 8, 64, step=8)
+    kernel = trial.suggest_categorical("kernel", (3, 5))
     activation = trial.suggest_categorical("activation", tuple(ACTIVATIONS))
     normalisation = trial.suggest_categorical("normalisation", tuple(NORMALISATIONS))
     is_residual = trial.suggest_categorical("residual", (False, True))
