@@ -5,7 +5,7 @@ An Optuna trial fits the protocol as it is.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar, cast, overload, runtime_checkable
 
 import numpy as np
 
@@ -18,10 +18,28 @@ T = TypeVar("T", bound=Choice)
 
 @runtime_checkable
 class Trial(Protocol):
-    """The part of `optuna.trial.Trial` that a search space uses."""
+    """The part of `optuna.trial.Trial` that a search space uses, with its very signatures.
 
-    def suggest_categorical(self, name: str, choices: Sequence[T]) -> T:
-        """Choose one of `choices`."""
+    `suggest_categorical` chooses one of its choices.
+    """
+
+    @overload
+    def suggest_categorical(self, name: str, choices: Sequence[None]) -> None: ...
+
+    @overload
+    def suggest_categorical(self, name: str, choices: Sequence[bool]) -> bool: ...
+
+    @overload
+    def suggest_categorical(self, name: str, choices: Sequence[int]) -> int: ...
+
+    @overload
+    def suggest_categorical(self, name: str, choices: Sequence[float]) -> float: ...
+
+    @overload
+    def suggest_categorical(self, name: str, choices: Sequence[str]) -> str: ...
+
+    @overload
+    def suggest_categorical(self, name: str, choices: Sequence[Choice]) -> Choice: ...
 
     def suggest_int(
         self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
@@ -119,7 +137,7 @@ class RecordingTrial:
         self.choices: dict[str, Choice] = {}
 
     def suggest_categorical(self, name: str, choices: Sequence[T]) -> T:
-        value = self._trial.suggest_categorical(name, choices)
+        value = cast(T, self._trial.suggest_categorical(name, choices))
         self.choices[name] = value
         return value
 
