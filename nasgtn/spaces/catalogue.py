@@ -96,7 +96,7 @@ def _space_of(module: ModuleType, name: str, attribute: str) -> SearchSpace:
     if isinstance(found, SearchSpace):
         return found
     if not callable(found):
-        what = "nothing of that name" if found is None else f"a {type(found).__name__}"
+        what = "nothing of that name" if found is None else f"{found!r}"
         raise InvalidSpaceError(
             f"search space {name!r} must define {attribute}(trial, task), found {what}"
         )
