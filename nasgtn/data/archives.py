@@ -59,7 +59,8 @@ def _load(path: Path) -> Arrays:
     if not path.is_file():
         raise InvalidDataError(f"the dataset must be an existing .npz file, got {path}")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise InvalidDataError(f"{path} must be an .npz archive, got a single array")
             arrays = {key: archive[key] for key in archive.files if key in KEYS}
