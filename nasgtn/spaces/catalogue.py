@@ -4,7 +4,6 @@ A space's module defines `build`, and may define `canonical`, `describe` and `pa
 """
 
 import importlib
-import importlib.util
 import inspect
 import sys
 from collections.abc import Mapping
@@ -53,21 +52,16 @@ def find_space(name: str, options: Mapping[str, Choice] | None = None) -> Search
 def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise UnknownNameError(f"search space {str(path)!r} must be a Python file; there is none")
-    module_name = f"nasgtn_space_{path.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, path.resolve())
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    before = sys.modules.get(module_name)
-    sys.modules[module_name] = module  # classes of the file look their module up there
+    module = ModuleType(f"nasgtn_space_{path.stem}", "")
+    module.__file__ = str(path.resolve())
+    sys.modules[module.__name__] = module  # dataclasses of the file look their module up there
     try:
-        spec.loader.exec_module(module)
+        # Not through an import loader: it would leave compiled files in the user's folder.
+        exec(compile(path.read_bytes(), module.__file__, "exec"), module.__dict__)
     except NasgtnError:
         raise
     except (Exception, SystemExit) as error:
-        del sys.modules[module_name]
-        if before is not None:
-            sys.modules[module_name] = before
+        del sys.modules[module.__name__]
         raise InvalidSpaceError(f"search space {str(path)!r} {_why(error)}") from error
     return module
 
@@ -77,8 +71,10 @@ def _import(module: str, name: str) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is not None and (module + ".").startswith(error.name + "."):
-            known = f"no module {error.name!r} (built in: {', '.join(BUILT_IN)})"
-            raise UnknownNameError(f"unknown search space {name!r}: {known}") from error
+            raise UnknownNameError(
+                f"unknown search space {name!r}: no module {error.name!r} is installed "
+                f"(a file is named by its path, with .py; built in: {', '.join(BUILT_IN)})"
+            ) from error
         raise InvalidSpaceError(f"search space {name!r} {_why(error)}") from error
     except NasgtnError:
         raise

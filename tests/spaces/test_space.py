@@ -56,9 +56,13 @@ def test_distinct_samples_are_distinct_and_leave_out_what_they_must(
     assert [a.id for a in tiny_space.sample_distinct(4, 0, toy_task)] == ids[:4]
 
 
-def test_a_small_space_is_exhausted(tiny_space: SearchSpace, toy_task: Task) -> None:
-    everything = tiny_space.sample_distinct(33, 0, toy_task)
-    assert len(everything) == 4 * 2 * 2 * 2
+def test_a_small_space_is_exhausted(toy_task: Task) -> None:
+    def build(trial: Trial, task: Task) -> nn.Module:
+        trial.suggest_categorical("letter", ("a", "b", "c"))
+        return nn.Flatten()
+
+    everything = SearchSpace(name="letters", build=build).sample_distinct(5, 0, toy_task)
+    assert sorted(a.description for a in everything) == ["letter=a", "letter=b", "letter=c"]
 
 
 def test_the_id_depends_on_the_canonical_form_alone(tiny_space: SearchSpace) -> None:
