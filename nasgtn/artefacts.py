@@ -16,6 +16,9 @@ PROXY = "proxy.jsonl"
 BASELINES = "baselines.jsonl"
 VERIFICATION = "verification.jsonl"
 BEST = "best"
+BEST_WEIGHTS = "weights.safetensors"
+BEST_CHOICES = "choices.json"
+"""Inside of `best/`."""
 REPORT = "report.html"
 
 

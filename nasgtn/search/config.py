@@ -31,8 +31,8 @@ class SearchConfig:
     """How Optuna proposes architectures: tpe, random, nsga2 or gp."""
     trials: int = 48
     """Distinct architectures to evaluate, failed evaluations included. An architecture that comes
-    again is looked up, and one beyond a limit is not evaluated: neither counts. A space that is
-    too small, or limits that are too tight, end the search after five trials for each."""
+    again is looked up, and one beyond a limit is not evaluated: neither counts. A search ends
+    with fewer where the space has no more, or after five trials for each of them."""
     objectives: tuple[str, ...] = ("accuracy",)
     """accuracy (the proxy's score, always one of them), params, flops, latency."""
     max_params: int | None = None

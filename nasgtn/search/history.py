@@ -24,6 +24,7 @@ from nasgtn.search.study import (
     load_proxy_study,
     opened,
 )
+from nasgtn.spaces import SearchSpace
 
 MIN_TRIALS_FOR_IMPORTANCE = 10
 """Below this, PED-ANOVA compares the best tenth, a single trial, with the rest."""
@@ -59,7 +60,7 @@ def add_verified(
     place: StudyPlace,
     verified: Sequence[Evaluation],
     proxy: Sequence[Evaluation],
-    descriptions: dict[str, str],
+    space: SearchSpace,
 ) -> None:
     """Write verified architectures into a study of their own, each with its proxy score.
 
@@ -74,7 +75,7 @@ def add_verified(
         for evaluation in verified:
             attributes: dict[str, Any] = {
                 ARCHITECTURE_ID: evaluation.architecture_id,
-                DESCRIPTION: descriptions.get(evaluation.architecture_id, ""),
+                DESCRIPTION: space.architecture(evaluation.choices).description,
                 "seed": evaluation.seed,
                 "proxy_score": scores.get(evaluation.architecture_id),
                 SECONDS: evaluation.seconds,

@@ -19,11 +19,13 @@ from nasgtn.errors import ArtefactError, NasgtnError
 from nasgtn.progress import Progress, silent
 from nasgtn.records import mend_lines, read_records
 from nasgtn.search.config import TRIALS_PER_CANDIDATE, SearchConfig
-from nasgtn.search.objective import INTERRUPTED, Problem, run_trial, told_trials
+from nasgtn.search.objective import INTERRUPTED, Problem, queue_unseen, run_trial, told_trials
 from nasgtn.search.study import StudyPlace, free_locks, open_proxy_study, opened
 
 STAGE = "search"
 SECONDS_BETWEEN_LOOKS = 0.5
+IDLE_TRIALS = 2
+"""After so many trials without a new evaluation the next architecture is a random one."""
 
 
 def search(
@@ -66,10 +68,16 @@ def search(
 def work(
     study: optuna.Study, problem: Problem, config: SearchConfig, *, progress: Progress = silent
 ) -> None:
-    """Run trials in this process until enough distinct architectures are evaluated."""
+    """Run trials in this process until enough distinct architectures are evaluated.
+
+    A sampler that keeps proposing what is known is helped out with a random architecture.
+    """
+    n_idle = 0
     while is_unfinished(study, problem.records, config):
-        run_trial(study, problem, config)
+        n_idle = 0 if run_trial(study, problem, config) else n_idle + 1
         report_progress(problem.records, config, progress)
+        if n_idle >= IDLE_TRIALS and not queue_unseen(study, problem):
+            break
 
 
 def is_unfinished(study: optuna.Study, records: Path, config: SearchConfig) -> bool:

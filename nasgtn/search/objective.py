@@ -35,6 +35,7 @@ METRIC_OF = dict(zip(("params", "flops", "latency"), COSTS, strict=True))
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 SECONDS_BETWEEN_LOOKS = 0.05
+DRAWS_OF_UNSEEN = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +53,13 @@ class Problem:
     """Where latency is measured."""
 
 
-def run_trial(study: optuna.Study, problem: Problem, config: SearchConfig) -> Evaluation | None:
+def run_trial(study: optuna.Study, problem: Problem, config: SearchConfig) -> bool:
     """Run one trial to its end, whatever the architecture does.
 
     The record is written before the trial is told, so that a killed search keeps it.
 
     Returns:
-        The evaluation, new or looked up; None where there was nothing to evaluate.
+        Whether there is a new record; not for a duplicate, or one beyond a limit.
     """
     trial = study.ask()
     start = time.perf_counter()
@@ -66,20 +67,20 @@ def run_trial(study: optuna.Study, problem: Problem, config: SearchConfig) -> Ev
     if architecture is None:
         trial.set_user_attr(FAILURE, failure)
         study.tell(trial, state=TrialState.FAIL)
-        return None
+        return False
     trial.set_user_attr(ARCHITECTURE_ID, architecture.id)
     trial.set_user_attr(DESCRIPTION, architecture.description)
     known = _find_known(study, trial.number, architecture.id, problem.records)
     if known is not None:
         _tell(study, trial, known, config, is_duplicate=_was_told(study, architecture.id))
-        return known
+        return False
     costs: dict[str, float] = {}
     if failure is None:
         costs, failure = _measure_costs(problem, architecture, config)
     if failure is None and _set_constraints(trial, costs, config):
         _set_attributes(trial, {**costs, IS_DUPLICATE: False})
         study.tell(trial, state=TrialState.PRUNED)
-        return None
+        return False
     if failure is None:
         evaluation = _evaluate(problem, architecture, trial, config)
         evaluation = replace(evaluation, metrics={**evaluation.metrics, **costs})
@@ -87,7 +88,28 @@ def run_trial(study: optuna.Study, problem: Problem, config: SearchConfig) -> Ev
         evaluation = _failed(problem, architecture, failure, time.perf_counter() - start)
     append_record(problem.records, evaluation)
     _tell(study, trial, evaluation, config, is_duplicate=False)
-    return evaluation
+    return True
+
+
+def queue_unseen(study: optuna.Study, problem: Problem) -> bool:
+    """Queue a random architecture that no trial has chosen so far, to be proposed next.
+
+    Returns:
+        Whether one was found; if not, the space is searched through, as good as certainly.
+    """
+    trials = study.get_trials(deepcopy=False)
+    seen = {trial.user_attrs.get(ARCHITECTURE_ID) for trial in trials}
+    seen |= {record.architecture_id for record in read_records(problem.records)}
+    for draw in range(DRAWS_OF_UNSEEN):
+        seed = derive_seed(problem.seed, "unseen", len(trials), draw)
+        try:
+            architecture = problem.space.sample(seed, problem.task)
+        except NasgtnError:
+            continue
+        if architecture.id not in seen:
+            study.enqueue_trial(dict(architecture.choices))
+            return True
+    return False
 
 
 def proxy_seed(root: int) -> int:

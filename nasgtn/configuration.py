@@ -1,0 +1,224 @@
+"""The whole configuration of a run: composed, checked, read from TOML, written with the run."""
+
+import dataclasses
+import platform
+import tomllib
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar
+
+import tomli_w
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from nasgtn import __version__
+from nasgtn.artefacts import CONFIG, FORMAT, write_text
+from nasgtn.data.sources import DataConfig
+from nasgtn.errors import ArtefactError, InvalidConfigError, UnknownNameError
+from nasgtn.evaluation.proxy import ProxyConfig
+from nasgtn.gtn import GtnConfig
+from nasgtn.search import SearchConfig
+from nasgtn.spaces import Choice
+from nasgtn.training import TrainingConfig
+from nasgtn.verification import VerificationConfig
+
+VERSIONS, ENVIRONMENT, TASK = "versions", "environment", "task"
+FACTS = (VERSIONS, ENVIRONMENT, TASK)
+"""Tables of a run's `config.toml` that say what was found, and configure nothing."""
+Table = Mapping[str, Any]
+"""A TOML table: Any, because its values are checked here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceConfig:
+    """Which architectures to search."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    name: str = "convnet"
+    """A built-in name, the path of a Python file, or `package.module:attribute`."""
+    options: dict[str, Choice] = field(default_factory=dict)
+    """Keyword arguments of the space's `build`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that decides what a run does."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    seed: int = 0
+    """Root of all randomness."""
+    device: str = "auto"
+    """auto (CUDA where there is one), cpu, cuda or cuda:N."""
+    generator: str | None = None
+    """Folder of a trained generator to use; None: train one."""
+    data: DataConfig = field(default_factory=DataConfig)
+    space: SpaceConfig = field(default_factory=SpaceConfig)
+    gtn: GtnConfig = field(default_factory=GtnConfig)
+    proxy: ProxyConfig = field(default_factory=ProxyConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    verification: VerificationConfig = field(default_factory=VerificationConfig)
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise InvalidConfigError(f"seed must be at least 0, got {self.seed}")
+        pick_device(self.device)
+
+
+def pick_device(name: str) -> torch.device:
+    """Find the device of that name on this machine; `auto` is CUDA where there is one.
+
+    Raises:
+        InvalidConfigError: There is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    n_devices = torch.cuda.device_count() if device.type == "cuda" else 1
+    if device.type not in ("cpu", "cuda") or (device.index or 0) >= n_devices:
+        raise InvalidConfigError(
+            f"device must be auto, cpu or a CUDA device of this machine "
+            f"(it has {torch.cuda.device_count()}), got {name!r}"
+        )
+    return device
+
+
+def config_from_mapping(values: Table) -> RunConfig:
+    """Check nested tables of values, and fill in the defaults.
+
+    Raises:
+        UnknownNameError: There is no such setting.
+        InvalidConfigError: A value is not what it must be.
+    """
+    _check_names(RunConfig, values, "")
+    try:
+        return TypeAdapter(RunConfig).validate_python(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = first["msg"][:1].lower() + first["msg"][1:]
+        raise InvalidConfigError(f"{where}: {message}, got {first['input']!r}") from error
+
+
+def read_config(path: Path, overrides: Table | None = None) -> RunConfig:
+    """Read a TOML file, such as the `config.toml` of a run, and let `overrides` win.
+
+    Raises:
+        ArtefactError: The file cannot be read, or is no TOML.
+        InvalidConfigError, UnknownNameError: As `config_from_mapping`.
+    """
+    values = {name: value for name, value in _read_toml(path).items() if name not in FACTS}
+    return config_from_mapping(_merged(values, overrides or {}))
+
+
+def save_config(config: RunConfig, folder: Path, facts: Mapping[str, Table]) -> None:
+    """Write the whole configuration, defaults included, and what was found when it was made.
+
+    TOML has no null: a setting that is None is left out, as None is its default.
+    """
+    write_text(folder / CONFIG, tomli_w.dumps({**config_tables(config), **facts}))
+
+
+def config_tables(config: RunConfig) -> dict[str, Any]:
+    """Write a configuration as nested tables, as they stand in TOML."""
+    tables = dataclasses.asdict(config)
+    return {name: _toml_value(value) for name, value in tables.items() if value is not None}
+
+
+def versions() -> dict[str, str | int]:
+    """Name the versions that a run's numbers depend on, and the layout of its folder."""
+    return {
+        "format": FORMAT,
+        "nasgtn": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "optuna": version("optuna"),
+    }
+
+
+def environment(device: torch.device) -> dict[str, str]:
+    """Describe the machine that a run's seconds depend on."""
+    is_gpu = device.type == "cuda"
+    return {
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "threads": str(torch.get_num_threads()),
+        "device": torch.cuda.get_device_name(device) if is_gpu else str(device),
+    }
+
+
+def read_facts(folder: Path) -> dict[str, dict[str, Any]]:
+    """Read what a run's `config.toml` tells besides its settings: `FACTS`.
+
+    Raises:
+        ArtefactError: The folder is no run, or one of another version.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise ArtefactError(f"{folder} must be the folder of a run, but has no {CONFIG}")
+    tables = _read_toml(path)
+    facts = {name: tables[name] for name in FACTS if isinstance(tables.get(name), dict)}
+    found = facts.get(VERSIONS, {}).get("format")
+    if found != FORMAT:
+        raise ArtefactError(
+            f"{folder} must be a run of format {FORMAT}, which nasgtn {__version__} reads, "
+            f"got format {found}"
+        )
+    if len(facts) < len(FACTS):
+        raise ArtefactError(f"{path} must have the tables {', '.join(FACTS)}")
+    return facts
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ArtefactError(f"{path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ArtefactError(f"{path} must be a TOML file: {error}") from error
+
+
+def _merged(values: Table, overrides: Table) -> dict[str, Any]:
+    merged = dict(values)
+    for name, value in overrides.items():
+        inner = merged.get(name)
+        both_tables = isinstance(value, Mapping) and isinstance(inner, Mapping)
+        merged[name] = _merged(inner, value) if both_tables else value  # type: ignore[arg-type]
+    return merged
+
+
+def _check_names(kind: type, values: Table, place: str) -> None:
+    """Refuse unknown keys with the nearest known ones, which pydantic does not name."""
+    hints = typing.get_type_hints(kind)
+    known = {one.name: hints[one.name] for one in dataclasses.fields(kind)}
+    for name, value in values.items():
+        if name not in known:
+            raise UnknownNameError.of("setting", place + name, (place + one for one in known))
+        if dataclasses.is_dataclass(known[name]) and isinstance(value, Mapping):
+            _check_names(known[name], value, f"{place}{name}.")
+
+
+def _toml_value(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _toml_value(one) for name, one in value.items() if one is not None}
+    if isinstance(value, list | tuple):
+        return [_toml_value(one) for one in value]
+    return value
+
+
+def _processor() -> str:
+    """Name the processor; where Linux keeps it, since Python knows the architecture at most."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,277 @@
+"""Reads the folder of a run: how far it is, and everything that its report needs."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from nasgtn.artefacts import (
+    BASELINES,
+    BEST,
+    BEST_CHOICES,
+    CONFIG,
+    GENERATOR_CONFIG,
+    GENERATOR_WEIGHTS,
+    JOURNAL,
+    META_TRAINING,
+    PROXY,
+    REPORT,
+    STUDY,
+    VERIFICATION,
+)
+from nasgtn.configuration import (
+    ENVIRONMENT,
+    TASK,
+    VERSIONS,
+    RunConfig,
+    config_tables,
+    read_config,
+    read_facts,
+)
+from nasgtn.errors import NasgtnError
+from nasgtn.gtn import SyntheticData, TrainedGenerator, load_generator
+from nasgtn.records import Evaluation, read_records
+from nasgtn.report import RunData
+from nasgtn.search import StudyPlace, comparable, history, importances, study_place
+from nasgtn.spaces import Choices, SearchSpace
+from nasgtn.spaces.catalogue import find_space
+from nasgtn.task import Task
+
+STEPS_SHOWN = 6
+"""Synthetic batches of which the report shows an image of each class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStatus:
+    """How far a run is."""
+
+    folder: Path
+    stage: str
+    """gtn, search, verification or finished."""
+    meta_steps: int
+    meta_steps_wanted: int
+    candidates: int
+    """Distinct architectures that the search evaluated, failures included."""
+    candidates_wanted: int
+    failed: int
+    verified: int
+    """Full trainings."""
+    verified_wanted: int
+    best_score: float | None
+    best: str | None
+    """Description of the architecture of the best score."""
+    seconds: float
+    """Spent on meta-steps and evaluations."""
+
+
+def status(folder: Path) -> RunStatus:
+    """Say how far a run is, also while it runs: this takes no lock and opens no study.
+
+    Raises:
+        ArtefactError: The folder is no run, or one of another version.
+    """
+    read_facts(folder)
+    config = read_config(folder / CONFIG)
+    meta_training = _read_rows(folder / META_TRAINING)
+    records = [read_records(folder / name) for name in (PROXY, VERIFICATION, BASELINES)]
+    proxy, verified, _ = records
+    best = max(comparable(proxy), key=lambda record: record.score or 0.0, default=None)
+    groups = config.verification.candidates + config.verification.control
+    return RunStatus(
+        folder=folder,
+        stage=_stage(folder),
+        meta_steps=len(meta_training),
+        meta_steps_wanted=config.gtn.meta_training.n_meta_steps,
+        candidates=len(_distinct(proxy)),
+        candidates_wanted=config.search.trials,
+        failed=sum(record.failure is not None for record in _distinct(proxy)),
+        verified=len(verified),
+        verified_wanted=groups * config.verification.n_seeds,
+        best_score=best.score if best else None,
+        best=_description(_space(config), best.choices) if best else None,
+        seconds=sum(float(row.get("seconds", 0)) for row in meta_training)
+        + sum(record.seconds for part in records for record in part),
+    )
+
+
+def run_data(folder: Path) -> RunData:
+    """Read everything that the report of a run shows; stages that are still to come are empty.
+
+    Raises:
+        ArtefactError: A file of the run is missing or damaged.
+    """
+    facts, config = read_facts(folder), read_config(folder / CONFIG)
+    task = _task(facts[TASK])
+    space = _space(config)
+    place = study_place(config.search, folder, file=STUDY, journal=JOURNAL)
+    proxy = _distinct(read_records(folder / PROXY))
+    verification = read_records(folder / VERIFICATION)
+    baselines = read_records(folder / BASELINES)
+    generator = _generator(folder, task)
+    synthetic = generator.synthesise() if generator else None
+    searched = (folder / PROXY).exists()
+    return RunData(
+        name=folder.resolve().name,
+        command=f"nasgtn search --config {_shown(folder / CONFIG)}",
+        config=_without_password(config_tables(config), place),
+        environment={**_texts(facts[VERSIONS]), **_texts(facts[ENVIRONMENT])},
+        task=facts[TASK],
+        space={"name": space.name, "summary": space.summary},
+        proxy=proxy,
+        descriptions={one.architecture_id: _description(space, one.choices) for one in proxy},
+        history=history(place) if searched else [],
+        verification=verification,
+        baselines=baselines,
+        importances=importances(place) if searched else {},
+        meta_training=_read_rows(folder / META_TRAINING),
+        synthetic=_pictures(synthetic, task) if synthetic else None,
+        layers=_winner_layers(folder, space, task),
+        costs={
+            "meta_training": generator.seconds if generator else 0.0,
+            "search": _seconds(proxy),
+            "verification": _seconds(verification),
+            "baselines": _seconds([one for one in baselines if one.evaluator != "gtn"]),
+        },
+        learning_rates=synthetic.learning_rates.tolist() if synthetic else (),
+        momenta=synthetic.momenta.tolist() if synthetic else (),
+    )
+
+
+def layers(network: nn.Module, task: Task) -> list[dict[str, Any]]:  # values of JSON
+    """List the layers of a network in the order of their calls, with what they put out.
+
+    Returns:
+        name, kind, output_shape (of one image) and n_parameters of each module that has no
+        modules inside, or parameters of its own.
+    """
+    rows: list[dict[str, Any]] = []
+
+    def note(name: str, module: nn.Module, output: object) -> None:
+        shape = list(output.shape[1:]) if isinstance(output, Tensor) else []
+        own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
+        rows.append(
+            {
+                "name": name,
+                "kind": type(module).__name__,
+                "output_shape": shape,
+                "n_parameters": own,
+            }
+        )
+
+    hooks = [
+        module.register_forward_hook(
+            lambda module, _, output, name=name: note(name, module, output)
+        )
+        for name, module in network.named_modules()
+        if not list(module.children()) or list(module.parameters(recurse=False))
+    ]
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, *task.input_shape))
+    for hook in hooks:
+        hook.remove()
+    return rows
+
+
+def _pictures(
+    synthetic: SyntheticData, task: Task
+) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
+    """Take one image a class from a few steps, first and last among them, as pixels."""
+    n_steps = len(synthetic.images)
+    steps = sorted({round(x) for x in np.linspace(0, n_steps - 1, min(STEPS_SHOWN, n_steps))})
+    images = synthetic.images[steps].detach().cpu()
+    chosen = synthetic.labels[steps].detach().cpu().argmax(dim=1)  # the clearest of each class
+    picked = torch.stack([batch[index] for batch, index in zip(images, chosen, strict=True)])
+    shape = (1, 1, -1, 1, 1)
+    pixels = picked * torch.tensor(task.std).view(shape) + torch.tensor(task.mean).view(shape)
+    channels_last = (255 * pixels.clamp(0, 1)).round().to(torch.uint8).movedim(2, -1)
+    labels = np.tile(np.arange(task.n_classes), (len(steps), 1))
+    return channels_last.numpy(), labels
+
+
+def _winner_layers(folder: Path, space: SearchSpace, task: Task) -> list[dict[str, Any]]:
+    path = folder / BEST / BEST_CHOICES
+    if not path.exists():
+        return []
+    choices = json.loads(path.read_text(encoding="utf-8"))["choices"]
+    return layers(space.network(choices, task, seed=0), task)
+
+
+def _generator(folder: Path, task: Task) -> TrainedGenerator | None:
+    is_there = (folder / GENERATOR_WEIGHTS).exists() and (folder / GENERATOR_CONFIG).exists()
+    return load_generator(folder, task=task) if is_there else None
+
+
+def _stage(folder: Path) -> str:
+    if (folder / REPORT).exists():
+        return "finished"
+    if (folder / VERIFICATION).exists():
+        return "verification"
+    return "search" if (folder / PROXY).exists() else "gtn"
+
+
+def _space(config: RunConfig) -> SearchSpace:
+    return find_space(config.space.name, config.space.options)
+
+
+def _task(facts: Mapping[str, Any]) -> Task:
+    n_channels, height, width = facts["input_shape"]
+    return Task(
+        name=facts["name"],
+        n_channels=n_channels,
+        height=height,
+        width=width,
+        class_names=tuple(facts["class_names"]),
+        mean=tuple(facts["mean"]),
+        std=tuple(facts["std"]),
+        flips=facts["flips"],
+    )
+
+
+def _description(space: SearchSpace, choices: Choices) -> str:
+    try:
+        return space.architecture(choices).description
+    except NasgtnError:  # what could not be built is recorded with the choices it got to
+        return " ".join(f"{name}={value}" for name, value in choices.items())
+
+
+def _distinct(records: Sequence[Evaluation]) -> list[Evaluation]:
+    found: dict[str, Evaluation] = {}
+    for record in records:
+        found.setdefault(record.architecture_id, record)
+    return list(found.values())
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read JSON Lines of a stage that may be writing them."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1]]
+
+
+def _seconds(records: Sequence[Evaluation]) -> float:
+    return sum(record.seconds for record in records)
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in values.items()}
+
+
+def _without_password(tables: dict[str, Any], place: StudyPlace) -> dict[str, Any]:
+    table = tables["search"]
+    return (
+        {**tables, "search": {**table, "storage": place.shown}} if "storage" in table else tables
+    )
+
+
+def _shown(path: Path) -> str:
+    """Write a path from where the user is, if it lies below."""
+    relative = os.path.relpath(path)
+    return relative if not relative.startswith("..") else str(path)

@@ -1,0 +1,243 @@
+"""Verification: the best candidates and a random control are trained on real data."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import ClassVar
+
+from safetensors.torch import save_file
+from torch import nn
+
+from nasgtn.artefacts import BASELINES, BEST, BEST_CHOICES, BEST_WEIGHTS, VERIFICATION, write_text
+from nasgtn.errors import InvalidConfigError
+from nasgtn.evaluation import Evaluator, Report, Scores, evaluate
+from nasgtn.evaluation.ground_truth import TrainedTruth
+from nasgtn.progress import Progress, silent
+from nasgtn.randomness import derive_seed
+from nasgtn.records import Evaluation, append_record, read_records, write_records
+from nasgtn.spaces import Architecture, SearchSpace
+
+IS_CONTROL = "is_control"
+VALIDATION_ACCURACY = "validation_accuracy"
+COSTS = ("n_parameters", "n_multiply_adds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerificationConfig:
+    """How many architectures are trained on real data after the search."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    candidates: int = 5
+    """The best architectures of the search."""
+    control: int = 5
+    """Others that the search evaluated, drawn at random: without them the agreement between the
+    two orders would be judged on the best alone."""
+    n_seeds: int = 1
+    """Trainings of each architecture."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("candidates", 1), ("control", 0), ("n_seeds", 1)):
+            if getattr(self, name) < least:
+                raise InvalidConfigError(
+                    f"verification.{name} must be at least {least}, got {getattr(self, name)}"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The architectures to verify, as the search evaluated them."""
+
+    candidates: Sequence[Evaluation]
+    """Best first."""
+    control: Sequence[Evaluation]
+
+    @property
+    def all(self) -> list[Evaluation]:
+        return [*self.candidates, *self.control]
+
+    def is_control(self, architecture_id: str) -> bool:
+        return any(one.architecture_id == architecture_id for one in self.control)
+
+
+def verify_chosen(
+    truth: TrainedTruth,
+    space: SearchSpace,
+    chosen: Chosen,
+    folder: Path,
+    seeds: Sequence[int],
+    *,
+    progress: Progress = silent,
+) -> list[Evaluation]:
+    """Train what was chosen, a line in `verification.jsonl` each, and keep the winner's weights.
+
+    What is in the file already is not trained again.
+
+    Args:
+        truth: Trains and measures.
+        space: Where the architectures come from.
+        chosen: What to train.
+        folder: Of the run.
+        seeds: One training of each architecture with each.
+        progress: Told after each training.
+
+    Returns:
+        All records of the file.
+    """
+    path, best = folder / VERIFICATION, folder / BEST
+    best.mkdir(exist_ok=True)
+    keeping = _Keeping(truth, best)
+    done = {(record.architecture_id, record.seed): record for record in read_records(path)}
+    todo = [(one, seed) for one in chosen.all for seed in seeds]
+    progress("verification", len(done), len(done) + len(todo))
+    for number, (one, seed) in enumerate(todo, start=1):
+        key = one.architecture_id, seed
+        if key not in done:
+            record = evaluate(keeping, space.architecture(one.choices), seed=seed)
+            done[key] = replace(record, metrics={**record.metrics, **_facts(one, chosen)})
+            append_record(path, done[key])
+        progress("verification", number, len(todo), _best_so_far(list(done.values())))
+    records = _update_groups(path, chosen)
+    winner = find_winner(records, chosen)
+    if winner is not None:
+        _keep_winner(keeping, space.architecture(winner.choices), winner)
+    return records
+
+
+def find_winner(records: Sequence[Evaluation], chosen: Chosen) -> Evaluation | None:
+    """Take the candidate of highest mean validation accuracy; among equals the higher score.
+
+    Test images choose nothing. The control takes part only where no candidate could be trained.
+    """
+    scores = {one.architecture_id: one.score or 0.0 for one in chosen.all}
+    trained: dict[str, list[Evaluation]] = {}
+    for record in records:
+        if record.score is not None and record.architecture_id in scores:
+            trained.setdefault(record.architecture_id, []).append(record)
+    candidates = [name for name in trained if not chosen.is_control(name)] or list(trained)
+    if not candidates:
+        return None
+
+    def merit(name: str) -> tuple[float, float, str]:
+        accuracy = fmean(record.metrics[VALIDATION_ACCURACY] for record in trained[name])
+        return accuracy, scores[name], name
+
+    return trained[max(candidates, key=merit)][0]
+
+
+def evaluate_baselines(
+    evaluators: Sequence[Evaluator],
+    proxy: Sequence[Evaluation],
+    space: SearchSpace,
+    folder: Path,
+    *,
+    seed: int,
+    progress: Progress = silent,
+) -> list[Evaluation]:
+    """Score the verified architectures with every baseline, a line in `baselines.jsonl` each.
+
+    Args:
+        evaluators: The baselines.
+        proxy: What the search's proxy found for the architectures; copied, not done again.
+        space: Where they come from.
+        folder: Of the run; what its file holds already is not evaluated again.
+        seed: Root seed of the run.
+        progress: Told after each evaluation.
+    """
+    path = folder / BASELINES
+    done = {(record.evaluator, record.architecture_id) for record in read_records(path)}
+    for one in proxy:
+        if (one.evaluator, one.architecture_id) not in done:
+            append_record(path, one)
+    todo = [(evaluator, one) for evaluator in evaluators for one in proxy]
+    for number, (evaluator, one) in enumerate(todo, start=1):
+        if (evaluator.name, one.architecture_id) not in done:
+            architecture = space.architecture(one.choices)
+            baseline_seed = derive_seed(seed, "baselines")
+            append_record(path, evaluate(evaluator, architecture, seed=baseline_seed))
+        progress("baselines", number, len(todo), evaluator.name)
+    return read_records(path)
+
+
+class _Keeping:
+    """The ground truth, which leaves the weights of each network in a file."""
+
+    def __init__(self, truth: TrainedTruth, folder: Path) -> None:
+        self._truth = truth
+        self.folder = folder
+
+    @property
+    def name(self) -> str:
+        return self._truth.name
+
+    def score(
+        self, architecture: Architecture, *, seed: int, report: Report | None = None
+    ) -> Scores:
+        trained = self._truth.train(architecture, seed=seed, report=report)
+        save_weights(trained.network, self.weights(architecture.id, seed))
+        return self._truth.judge(trained)
+
+    def weights(self, architecture_id: str, seed: int) -> Path:
+        return self.folder / f"{architecture_id}-{seed}.safetensors"
+
+
+def save_weights(network: nn.Module, path: Path) -> None:
+    """Write a network's state, tied weights more than once, or leave the old file."""
+    state = {
+        name: value.detach().cpu().contiguous().clone()
+        for name, value in network.state_dict().items()
+    }
+    partial = path.with_name(path.name + ".part")
+    save_file(state, partial)
+    partial.replace(path)
+
+
+def _facts(one: Evaluation, chosen: Chosen) -> dict[str, float]:
+    costs = {name: one.metrics[name] for name in COSTS if name in one.metrics}
+    return {**costs, IS_CONTROL: float(chosen.is_control(one.architecture_id))}
+
+
+def _update_groups(path: Path, chosen: Chosen) -> list[Evaluation]:
+    """Count an architecture among the candidates that was verified as a control before."""
+    records = read_records(path)
+    candidates = {one.architecture_id for one in chosen.candidates}
+    updated = [
+        replace(record, metrics={**record.metrics, IS_CONTROL: 0.0})
+        if record.architecture_id in candidates
+        else record
+        for record in records
+    ]
+    if updated != records:
+        write_records(path, updated)
+    return updated
+
+
+def _keep_winner(keeping: _Keeping, architecture: Architecture, winner: Evaluation) -> None:
+    """Name the winner's files as such, and remove the weights of the others."""
+    folder = keeping.folder
+    facts = {
+        "architecture_id": architecture.id,
+        "description": architecture.description,
+        "choices": dict(architecture.choices),
+        "seed": winner.seed,
+        "test_accuracy": winner.score,
+        **winner.metrics,
+    }
+    weights = keeping.weights(architecture.id, winner.seed)
+    text = json.dumps(facts, indent=2) + "\n"
+    choices = folder / BEST_CHOICES
+    is_kept = choices.exists() and choices.read_text(encoding="utf-8") == text
+    if not weights.exists() and not (is_kept and (folder / BEST_WEIGHTS).exists()):
+        keeping.score(architecture, seed=winner.seed)  # its weights went with an earlier winner
+    if weights.exists():
+        write_text(choices, text)
+        weights.replace(folder / BEST_WEIGHTS)
+    for path in folder.glob("*-*.safetensors*"):
+        path.unlink()
+
+
+def _best_so_far(records: Sequence[Evaluation]) -> str:
+    found = [r.metrics[VALIDATION_ACCURACY] for r in records if r.score is not None]
+    return f"best validation accuracy {max(found):.4f}" if found else ""
