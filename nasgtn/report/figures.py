@@ -138,7 +138,7 @@ def history_figure(data: RunData) -> go.Figure | None:
 
 
 def importances_figure(data: RunData) -> go.Figure | None:
-    """How much each choice explains of the spread of the proxy's scores."""
+    """How much each choice matters for being among the best by proxy score."""
     if not data.importances:
         return None
     rows = sorted(data.importances.items(), key=lambda row: (row[1], row[0]))[-20:]
@@ -151,7 +151,7 @@ def importances_figure(data: RunData) -> go.Figure | None:
             hovertemplate="%{y}: %{x:.2f}<extra></extra>",
         )
     )
-    figure = _finish(figure, "importance for the proxy score", None, height=110 + 26 * len(rows))
+    figure = _finish(figure, "importance", None, height=110 + 26 * len(rows))
     return figure.update_yaxes(showgrid=False)
 
 

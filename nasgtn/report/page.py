@@ -60,12 +60,14 @@ def render(data: RunData) -> str:
         files("nasgtn.report").joinpath("page.html").read_text(encoding="utf-8")
     )
     class_names = [str(name) for name in data.task.get("class_names", ())]
+    curriculum = picture(*data.synthetic, class_names) if data.synthetic else None
     return template.render(
         data=data,
         summary=summary,
         proxy=summary.proxy,
         figures={name: figure_json(figure) for name, figure in draw(data, summary).items()},
-        curriculum=picture(*data.synthetic, class_names) if data.synthetic else None,
+        curriculum=curriculum,
+        sheet=base64.b64encode(curriculum.png).decode() if curriculum else "",
         winner_in_words=words.winner_in_words(summary, data.task),
         trust_in_words=words.trust_in_words(summary.proxy),
         cost_in_words=words.cost_in_words(summary.costs),

@@ -177,9 +177,10 @@ def find_winner(verified: Iterable[Verified]) -> Verified | None:
     trained = [v for v in verified if v.test_accuracy is not None]
     candidates = [v for v in trained if not v.is_control] or trained
 
-    def merit(one: Verified) -> tuple[float, float]:
+    def merit(one: Verified) -> tuple[float, float, str]:
         accuracy = one.validation_accuracy
-        return -math.inf if accuracy is None else accuracy, one.proxy_score or 0.0
+        score = one.proxy_score or 0.0
+        return -math.inf if accuracy is None else accuracy, score, one.architecture_id
 
     return max(candidates, key=merit, default=None)
 
