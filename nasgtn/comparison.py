@@ -1,14 +1,16 @@
 """Compares estimators: how well, and for how many seconds, each orders the same architectures."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from statistics import fmean
+from typing import TypeVar
 
 from nasgtn.artefacts import write_text
 from nasgtn.data import Splits
-from nasgtn.errors import ArtefactError, InvalidConfigError, UnknownNameError
+from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, UnknownNameError
 from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.proxy import GtnProxy, ProxyConfig, RealSteps
@@ -23,6 +25,7 @@ ESTIMATORS = ("gtn", "real:N", *ZERO_COST)
 """Names of the estimators; N is a number of steps on real batches."""
 
 Interval = tuple[float, float]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,26 +139,29 @@ def compare(
         config: Seeds, and the file that keeps the evaluations.
         preparation: Seconds by estimator that were spent once, before the first architecture.
         progress: Told after each evaluation.
+
+    Raises:
+        InvalidDataError: The truth cannot score any of the architectures.
     """
     records = _Records(config)
-    truths: dict[str, float] = {}
-    truth_seconds: list[float] = []
-    total = len(architectures) * config.truth_seeds
-    for architecture in architectures:
-        found = []
-        for index in range(config.truth_seeds):
-            found.append(records.evaluate(truth, architecture, index))
-            truth_seconds.append(found[-1].seconds)
-            progress(truth.name, len(truth_seconds), total)
-        scores = [evaluation.score for evaluation in found if evaluation.score is not None]
-        if scores:
-            truths[architecture.id] = fmean(scores)
+    trained = [
+        records.evaluate(truth, one, index)
+        for one, index in _told(
+            list(product(architectures, range(config.truth_seeds))), truth.name, progress
+        )
+    ]
+    truths = _means(trained)
+    if not truths:
+        raise InvalidDataError(
+            f"the truth must score at least one of {len(architectures)} architectures, but the "
+            f"first of them gave: {trained[0].failure if trained else 'nothing'}"
+        )
     estimates = []
     for estimator in estimators:
-        evaluations = []
-        for architecture in architectures:
-            evaluations.append(records.evaluate(estimator, architecture, 0))
-            progress(estimator.name, len(evaluations), len(architectures))
+        evaluations = [
+            records.evaluate(estimator, one, 0)
+            for one in _told(architectures, estimator.name, progress)
+        ]
         seconds = (preparation or {}).get(estimator.name, 0.0)
         estimates.append(_estimate(evaluations, truths, seconds, config.seed))
     return Comparison(
@@ -164,9 +170,25 @@ def compare(
         truth=truth.name,
         truth_seeds=config.truth_seeds,
         n_truth_failed=len(architectures) - len(truths),
-        truth_seconds_per_candidate=sum(truth_seconds) / max(1, len(architectures)),
+        truth_seconds_per_candidate=sum(one.seconds for one in trained) / len(architectures),
         estimators=tuple(estimates),
     )
+
+
+def _told(units: Sequence[T], stage: str, progress: Progress) -> Iterator[T]:
+    """Yield each unit, and tell that it is done when the next one is asked for."""
+    for number, unit in enumerate(units, start=1):
+        yield unit
+        progress(stage, number, len(units))
+
+
+def _means(evaluations: Sequence[Evaluation]) -> dict[str, float]:
+    """Average the scores of each architecture over those of its seeds that gave one."""
+    scores: dict[str, list[float]] = {}
+    for evaluation in evaluations:
+        if evaluation.score is not None:
+            scores.setdefault(evaluation.architecture_id, []).append(evaluation.score)
+    return {name: fmean(found) for name, found in scores.items()}
 
 
 def _estimate(

@@ -108,7 +108,7 @@ def run_data(folder: Path) -> RunData:
         ArtefactError: A file of the run is missing or damaged.
     """
     facts, config = read_facts(folder), read_config(folder / CONFIG)
-    task = _task(facts[TASK])
+    task = task_of(facts[TASK])
     space = _space(config)
     place = study_place(config.search, folder, file=STUDY, journal=JOURNAL)
     proxy = _distinct(read_records(folder / PROXY))
@@ -220,7 +220,8 @@ def _space(config: RunConfig) -> SearchSpace:
     return find_space(config.space.name, config.space.options)
 
 
-def _task(facts: Mapping[str, Any]) -> Task:
+def task_of(facts: Mapping[str, Any]) -> Task:
+    """Rebuild the task from what a run's `config.toml` tells about it."""
     n_channels, height, width = facts["input_shape"]
     return Task(
         name=facts["name"],

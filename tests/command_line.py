@@ -60,3 +60,11 @@ def build(trial, task):
         nn.Linear(width * pool**2, task.n_classes),
     )
 '''
+
+QUICK = (
+    *("--set", "gtn.generator.hidden=16", "--set", "gtn.generator.channels=[8, 4]"),
+    *("--set", "gtn.curriculum.n_steps=4", "--set", "gtn.curriculum.batch_size=12"),
+    *("--set", "gtn.warm_start.n_steps=5", "--set", "gtn.meta_training.n_meta_steps=2"),
+    *("--set", "gtn.meta_training.n_images=24", "--set", "training.epochs=2"),
+)
+"""Settings of a run that takes a second."""

@@ -8,7 +8,7 @@ from scipy import stats
 
 from nasgtn.comparison import ComparisonConfig, check_settings, compare, make_estimator
 from nasgtn.data import Splits
-from nasgtn.errors import ArtefactError, InvalidConfigError, UnknownNameError
+from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, UnknownNameError
 from nasgtn.evaluation import Evaluator, Report, Scores
 from nasgtn.records import read_records
 from nasgtn.spaces import Architecture, SearchSpace
@@ -79,6 +79,14 @@ def test_an_estimator_that_fails_everywhere_has_no_numbers(
     row = compare([Wide()], truth, tanh, ComparisonConfig()).estimators[0]
     assert (row.n, row.n_failed) == (0, len(tanh))
     assert (row.spearman, row.kendall, row.seconds_per_candidate) == (None, None, None)
+
+
+def test_a_truth_that_knows_none_of_the_architectures_is_an_error(
+    tiny_space: SearchSpace, toy_splits: Splits, architectures: list[Architecture]
+) -> None:
+    tanh = [one for one in architectures if one.choices["activation"] == "tanh"]
+    with pytest.raises(InvalidDataError, match="must score at least one .* ValueError: no tanh"):
+        compare(estimators(["params"], tiny_space, toy_splits), Wide(), tanh, ComparisonConfig())
 
 
 def test_true_accuracies_are_averaged_over_their_seeds(

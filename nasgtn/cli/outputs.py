@@ -9,11 +9,27 @@ from nasgtn.cli.options import json_option, run_argument
 
 @click.command()
 @run_argument
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to [RUN/export].")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="New folder; RUN/export if not given."
+)
 @json_option
 def export(run: Path, out: Path | None, as_json: bool) -> None:
-    """Write out the winner and the synthetic data."""
-    raise NotImplementedError
+    """Write out the winner and the synthetic data.
+
+    Weights and choices, an example that loads them, the synthetic training set, and an ONNX file
+    that was checked against torch (where the extra `onnx` is installed).
+    """
+    from nasgtn.cli.winners import export_winner
+
+    folder = out or run / "export"
+    has_onnx = export_winner(run, folder)
+    if not has_onnx:
+        click.echo("no ONNX file: pip install 'nasgtn[onnx]' for one", err=True)
+    files = sorted(path.name for path in folder.iterdir())
+    if as_json:
+        print_json({"folder": folder, "files": files})
+    else:
+        print_fields({"folder": folder, "files": files})
 
 
 @click.command()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from command_line import TINY_SPACE, Nasgtn, Outcome, Refused, write_toy_archive
+from command_line import QUICK, TINY_SPACE, Nasgtn, Outcome, Refused, write_toy_archive
 
 from nasgtn.cli.main import run
 
@@ -46,3 +46,15 @@ def tiny_space_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("space") / "tiny.py"
     path.write_text(TINY_SPACE)
     return path
+
+
+@pytest.fixture(scope="session")
+def finished_run(
+    tmp_path_factory: pytest.TempPathFactory, toy_archive: Path, tiny_space_file: Path
+) -> Path:
+    """A whole run on toy data; tests that write to it take a copy."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    where = ("--dataset", str(toy_archive), "--space", str(tiny_space_file), "--run", str(folder))
+    size = ("--trials", "8", "--verify", "3", "--quiet")
+    assert run(["search", *where, *size, *QUICK]) == 0
+    return folder

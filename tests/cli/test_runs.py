@@ -1,0 +1,329 @@
+"""The commands that make a run, work on one, or take its generator, on real toy data."""
+
+import json
+import shutil
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import QUICK, TINY_SPACE, Nasgtn, Refused, write_toy_archive
+
+from nasgtn.cli.listings import PACKAGES
+from nasgtn.records import read_records
+
+
+@pytest.fixture
+def copied_run(finished_run: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(finished_run, tmp_path / "run")
+
+
+def test_a_search_prints_its_winner_and_leaves_every_file(
+    nasgtn: Nasgtn, toy_archive: Path, tiny_space_file: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "new" / "run"
+    where = ("--dataset", toy_archive, "--space", tiny_space_file, "--run", folder)
+    outcome = nasgtn("search", *where, "--trials", 6, "--verify", 2, "--json", *QUICK)
+    assert outcome.code == 0, outcome.err
+    told = json.loads(outcome.out)
+    assert (told["folder"], told["report"]) == (str(folder), str(folder / "report.html"))
+    assert told["n_candidates"] == 6
+    assert told["n_verified"] == 4
+    assert set(told["choices"]) == {"width", "activation", "pool"}
+    records = read_records(folder / "verification.jsonl")
+    winner = next(one for one in records if one.architecture_id == told["architecture_id"])
+    assert winner.score == told["test_accuracy"]
+    assert "search: 6/6" in outcome.err
+    assert (folder / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_the_saved_configuration_reruns_the_run(
+    nasgtn: Nasgtn, finished_run: Path, tmp_path: Path
+) -> None:
+    again = tmp_path / "again"
+    outcome = nasgtn("search", "--config", finished_run / "config.toml", "--run", again, "--quiet")
+    assert (outcome.code, outcome.err) == (0, "")
+    for name in ("proxy.jsonl", "verification.jsonl"):
+        pairs = zip(read_records(finished_run / name), read_records(again / name), strict=True)
+        for first, second in pairs:
+            assert (first.architecture_id, first.score) == (second.architecture_id, second.score)
+
+
+def test_a_run_without_a_name_is_named_after_time_data_and_space(
+    nasgtn: Nasgtn,
+    finished_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = nasgtn("search", "--config", finished_run / "config.toml", "--trials", 4, "--quiet")
+    assert outcome.code == 0, outcome.err
+    (folder,) = (tmp_path / "results").iterdir()
+    assert folder.name.endswith("-toy-tiny")
+    assert f"results/{folder.name}/report.html" in outcome.out
+
+
+def test_a_finished_run_is_resumed_at_once_and_its_result_is_the_same(
+    nasgtn: Nasgtn, finished_run: Path
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished_run.rglob("*")}
+    first, second = nasgtn("resume", finished_run), nasgtn("resume", finished_run, "--json")
+    assert first.code == second.code == 0
+    told = json.loads(second.out)
+    assert told["winner"] in first.out
+    assert f"{100 * told['test_accuracy']:.2f} %" in first.out
+    assert {path: path.stat().st_mtime_ns for path in finished_run.rglob("*")} == before
+
+
+def test_an_unfinished_run_is_carried_on(nasgtn: Nasgtn, copied_run: Path) -> None:
+    finished = json.loads(nasgtn("resume", copied_run, "--json").out)
+    for name in ("report.html", "verification.jsonl", "baselines.jsonl"):
+        (copied_run / name).unlink()
+    assert json.loads(nasgtn("status", copied_run, "--json").out)["stage"] != "finished"
+    resumed = json.loads(nasgtn("resume", copied_run, "--json").out)
+    assert resumed["winner"] == finished["winner"]
+    assert resumed["test_accuracy"] == finished["test_accuracy"]
+
+
+def test_status_tells_how_far_a_run_is(nasgtn: Nasgtn, finished_run: Path) -> None:
+    told = json.loads(nasgtn("status", finished_run, "--json").out)
+    assert told["stage"] == "finished"
+    assert told["candidates"] == told["candidates_wanted"] == 8
+    assert told["verified"] == 6
+    assert "finished" in nasgtn("status", finished_run).out
+
+
+def test_a_report_can_be_written_again(nasgtn: Nasgtn, copied_run: Path) -> None:
+    (copied_run / "report.html").unlink()
+    outcome = nasgtn("report", copied_run)
+    assert (outcome.code, outcome.out) == (0, f"{copied_run / 'report.html'}\n")
+    assert (copied_run / "report.html").exists()
+    told = json.loads(nasgtn("report", copied_run, "--json").out)
+    assert told == {"report": str(copied_run / "report.html")}
+
+
+def test_more_can_be_verified(nasgtn: Nasgtn, copied_run: Path) -> None:
+    outcome = nasgtn("verify", copied_run, "--verify", 4, "--control", 4, "--json", "--quiet")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["n_verified"] == 8
+    assert len(read_records(copied_run / "verification.jsonl")) == 8
+
+
+def test_ranking_orders_by_score_with_the_data_and_space_of_the_run(
+    nasgtn: Nasgtn, finished_run: Path
+) -> None:
+    args = ("rank", "--generator", finished_run, "--architectures", 5)
+    outcome = nasgtn(*args, "--json")
+    assert outcome.code == 0, outcome.err
+    rows = json.loads(outcome.out)["architectures"]
+    assert [row["rank"] for row in rows] == [1, 2, 3, 4, 5]
+    scores = [row["score"] for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    assert set(rows[0]["choices"]) == {"width", "activation", "pool"}
+    assert rows[0]["architecture_id"] in nasgtn(*args, "--quiet").out
+
+
+def test_given_architectures_are_ranked_as_records_choices_or_a_listing(
+    nasgtn: Nasgtn, finished_run: Path, tmp_path: Path
+) -> None:
+    args = ("rank", "--generator", finished_run, "--json", "--quiet", "--choices")
+    from_records = nasgtn(*args, finished_run / "proxy.jsonl")
+    rows = json.loads(from_records.out)["architectures"]
+    assert len(rows) == 8
+    choices = tmp_path / "choices.json"
+    choices.write_text(json.dumps([row["choices"] for row in rows[:3]]))
+    ids = {
+        row["architecture_id"] for row in json.loads(nasgtn(*args, choices).out)["architectures"]
+    }
+    assert ids == {row["architecture_id"] for row in rows[:3]}
+    choices.write_text(from_records.out)
+    assert len(json.loads(nasgtn(*args, choices).out)["architectures"]) == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        ("no json", 1, "must hold JSON or JSON Lines"),
+        ("", 1, "at least one architecture"),
+        ("[1, 2]", 1, "must hold choices by name"),
+        ('{"width": 5}', 2, "activation"),
+    ],
+)
+def test_files_of_choices_that_hold_something_else_are_refused(
+    refused: Refused, finished_run: Path, tmp_path: Path, text: str, code: int, message: str
+) -> None:
+    choices = tmp_path / "choices.json"
+    choices.write_text(text)
+    args = ("rank", "--generator", finished_run, "--choices", choices)
+    assert message in refused(*args, code=code)
+
+
+def test_a_generator_is_trained_alone_and_taken_by_rank_and_search(
+    nasgtn: Nasgtn, refused: Refused, toy_archive: Path, tiny_space_file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "generator"
+    where = ("--dataset", toy_archive, "--space", tiny_space_file)
+    outcome = nasgtn("train-generator", *where, "--out", out, "--json", *QUICK)
+    assert outcome.code == 0, outcome.err
+    told = json.loads(outcome.out)
+    assert (told["folder"], told["meta_steps"]) == (str(out), 2)
+    assert told["seconds"] > 0
+    message = refused("train-generator", *where, "--out", out, *QUICK, code=1)
+    assert "without a generator" in message
+    assert nasgtn("rank", "--generator", out, "--architectures", 3, "--quiet").code == 0
+    folder = tmp_path / "run"
+    size = ("--trials", 4, "--verify", 1, "--quiet")
+    outcome = nasgtn("search", *where, "--generator", out, "--run", folder, *size, *QUICK)
+    assert outcome.code == 0, outcome.err
+    weights = "generator.safetensors"
+    assert (folder / weights).read_bytes() == (out / weights).read_bytes()
+
+
+def test_a_generator_for_other_images_is_refused(
+    refused: Refused, finished_run: Path, tmp_path: Path
+) -> None:
+    args = ("--generator", finished_run, "--dataset", "digits")
+    refused("rank", *args, code=1)
+    refused("search", *args, "--run", tmp_path / "run", code=1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_estimators_are_compared_with_trained_truth(
+    nasgtn: Nasgtn, toy_archive: Path, tiny_space_file: Path, tmp_path: Path
+) -> None:
+    where = ("--dataset", toy_archive, "--space", tiny_space_file, "--out", tmp_path / "c.jsonl")
+    args = ("compare", *where, "--architectures", 6, *QUICK, "--json", "--quiet")
+    outcome = nasgtn(*args, "--estimators", "gtn,real:4,params")
+    assert outcome.code == 0, outcome.err
+    told = json.loads(outcome.out)
+    assert [row["estimator"] for row in told["estimators"]] == ["gtn", "real:4", "params"]
+    wanted = {"estimator", "n", "spearman", "spearman_interval", "kendall", "best_half"}
+    wanted |= {"best_tenth", "seconds_per_candidate"}
+    assert all(wanted <= set(row) for row in told["estimators"])
+    assert told["estimators"][0]["n"] == 6
+    assert told["estimators"][0]["preparation_seconds"] > 0
+    again = nasgtn(*args, "--estimators", "gtn,real:4,params")
+    assert json.loads(again.out) == told
+    assert "estimator" in nasgtn(*args[:-2], "--estimators", "params").out
+
+
+def test_estimators_are_compared_with_a_table(
+    nasgtn: Nasgtn, refused: Refused, shared_data: Path, toy_archive: Path
+) -> None:
+    table = shared_data / "nasbench_macro_cifar10.csv.gz"
+    args = (
+        *("compare", "--space", "nasbench_macro", "--dataset", toy_archive, "--quiet"),
+        *("--architectures", 40, "--estimators", "flops,params", "--json", "--truth"),
+    )
+    outcome = nasgtn(*args, f"{table}:test_acc_mean")
+    assert outcome.code == 0, outcome.err
+    flops, params = json.loads(outcome.out)["estimators"]
+    assert flops["n"] == params["n"] == 40
+    assert flops["spearman"] > params["spearman"] > 0
+    assert "test_acc_mean" in refused(*args, f"{table}:test_acc_men", code=2)
+    refused(*args, f"{shared_data}/none.csv:test_acc_mean", code=1)
+    assert "did you mean flops" in refused(*args[:7], "--estimators", "flop", code=2)
+
+
+def test_comparisons_with_other_settings_are_not_mixed(
+    nasgtn: Nasgtn, refused: Refused, toy_archive: Path, tiny_space_file: Path, tmp_path: Path
+) -> None:
+    where = ("--dataset", toy_archive, "--space", tiny_space_file, "--out", tmp_path / "c.jsonl")
+    args = ("compare", *where, "--architectures", 3, "--estimators", "params", "--quiet", *QUICK)
+    assert nasgtn(*args).code == 0
+    assert "same settings" in refused(*args, "--seed", 1, code=1)
+
+
+def test_folders_that_are_no_finished_run_are_refused(
+    refused: Refused, finished_run: Path, copied_run: Path, tmp_path: Path
+) -> None:
+    where = ("--config", finished_run / "config.toml", "--run")
+    assert "exist" in refused("search", *where, finished_run, code=1)
+    for command in ("resume", "status", "report", "verify", "export", "dashboard"):
+        refused(command, tmp_path / "none", code=2)
+        refused(command, tmp_path, code=1)
+    config = copied_run / "config.toml"
+    config.write_text(config.read_text().replace("format = 1", "format = 99"))
+    for command in ("resume", "status", "report", "verify", "export", "dashboard"):
+        assert "99" in refused(command, copied_run, code=1)
+    config.write_text("no [toml")
+    refused("resume", copied_run, code=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--sampler", "tp"), "tpe"),
+        (("--objective", "acuracy"), "accuracy"),
+        (("--space", "convnt"), "convnet"),
+        (("--dataset", "digit"), "digits"),
+        (("--device", "gpu"), "device must be"),
+        (("--set", "gtn.inner_loop.optimiser=adm"), "adam"),
+        (("--set", "nothing.here=1"), "nothing"),
+        (("--set", "search.workers=0"), "workers"),
+    ],
+)
+def test_wrong_settings_are_refused_before_anything_is_written(
+    refused: Refused, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    assert message in refused("search", "--run", tmp_path / "run", *options, code=2)
+    assert not (tmp_path / "run").exists()
+
+
+def test_wrong_data_are_refused_before_anything_is_written(
+    refused: Refused, tmp_path: Path
+) -> None:
+    good = dict(np.load(write_toy_archive(tmp_path / "good.npz")))
+    labels = good["train_labels"]
+    cases = {
+        "one class": {"train_labels": np.zeros_like(labels), "class_names": np.array(["one"])},
+        "out of range": {"train_labels": labels + 200},
+        "lengths": {"train_labels": labels[:-1]},
+        "shape": {"train_images": good["train_images"][0]},
+        "dtype": {"train_images": good["train_images"].astype(str)},
+        "nan": {"train_images": np.full(good["train_images"].shape, np.nan, np.float32)},
+        "pickled": {"train_labels": np.array([object()] * len(labels), dtype=object)},
+    }
+    for name, arrays in cases.items():
+        path = tmp_path / f"{name}.npz"
+        np.savez(path, **{**good, **arrays})  # type: ignore[arg-type]
+        refused("search", "--dataset", path, "--run", tmp_path / "run", code=1)
+    whole = (tmp_path / "good.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    refused("search", "--dataset", tmp_path / "cut.npz", "--run", tmp_path / "run", code=1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_storage_that_does_not_answer_is_one_line(
+    refused: Refused, toy_archive: Path, tiny_space_file: Path, tmp_path: Path
+) -> None:
+    where = ("--dataset", toy_archive, "--space", tiny_space_file, "--run", tmp_path / "run")
+    url = f"sqlite:///{tmp_path}/no/such/folder/study.db"
+    refused("search", *where, "--storage", url, code=1)
+    refused("search", *where, "--storage", "nonsense", code=1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_space_that_sometimes_fails_costs_those_trials_alone(
+    nasgtn: Nasgtn, toy_archive: Path, tmp_path: Path
+) -> None:
+    space = tmp_path / "moody.py"
+    space.write_text(
+        TINY_SPACE.replace(
+            "    pool =", "    if width == 8:\n        raise ValueError('<b>8</b>')\n    pool ="
+        )
+    )
+    where = ("--dataset", toy_archive, "--space", space, "--run", tmp_path / "run")
+    outcome = nasgtn("search", *where, "--trials", 8, "--verify", 2, "--quiet", *QUICK)
+    assert outcome.code == 0, outcome.err
+    failures = [one.failure for one in read_records(tmp_path / "run" / "proxy.jsonl")]
+    assert any(failure and "<b>8</b>" in failure for failure in failures)
+    assert "<b>8</b>" not in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_versions_of_the_run_are_those_that_env_tells(nasgtn: Nasgtn, finished_run: Path) -> None:
+    packages = json.loads(nasgtn("env", "--json").out)["packages"]
+    saved = tomllib.loads((finished_run / "config.toml").read_text())["versions"]
+    assert set(packages) == set(PACKAGES)
+    assert saved["torch"] == packages["torch"]
+    assert saved["optuna"] == packages["optuna"]
