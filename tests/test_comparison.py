@@ -85,7 +85,7 @@ def test_a_truth_that_knows_none_of_the_architectures_is_an_error(
     tiny_space: SearchSpace, toy_splits: Splits, architectures: list[Architecture]
 ) -> None:
     tanh = [one for one in architectures if one.choices["activation"] == "tanh"]
-    with pytest.raises(InvalidDataError, match="must score at least one .* ValueError: no tanh"):
+    with pytest.raises(InvalidDataError, match=r"must score at least one .* ValueError: no tanh"):
         compare(estimators(["params"], tiny_space, toy_splits), Wide(), tanh, ComparisonConfig())
 
 
