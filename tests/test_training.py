@@ -195,6 +195,15 @@ def test_config_checks_itself(values: dict[str, Any]) -> None:
         TrainingConfig(**values)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_training_runs_where_the_splits_are(toy_splits: Splits) -> None:
+    on_gpu = train(small_network(), toy_splits.to("cuda"), SHORT, seed=0)
+    assert all(value.is_cuda for value in weights(on_gpu))
+    on_cpu = train(small_network(), toy_splits, SHORT, seed=0)
+    assert on_gpu.validation_accuracy == pytest.approx(on_cpu.validation_accuracy, abs=0.05)
+
+
 @pytest.mark.slow
 def test_the_defaults_bring_a_small_network_to_97_percent_of_digits() -> None:
     splits = load_splits(DataConfig(), seed=0)

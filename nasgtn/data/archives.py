@@ -88,13 +88,14 @@ def _part(path: Path, arrays: Arrays, name: str) -> RawPart | None:
 def _class_names(path: Path, arrays: Arrays, train: RawPart) -> tuple[str, ...]:
     names = arrays.get("class_names")
     if names is None:
-        counts = np.bincount(train.labels)
-        if not counts.all():
+        present = np.unique(train.labels)
+        gaps = np.flatnonzero(present != np.arange(len(present)))
+        if len(gaps):
             raise InvalidDataError(
-                f"{path}: without class_names each label from 0 to {len(counts) - 1} must have "
-                f"training images, but {int(np.flatnonzero(counts == 0)[0])} has none"
+                f"{path}: without class_names each label from 0 to {present[-1]} must have "
+                f"training images, but {gaps[0]} has none"
             )
-        return tuple(map(str, range(len(counts))))
+        return tuple(map(str, present))
     if names.ndim != 1 or names.dtype.kind != "U":
         raise InvalidDataError(
             f"{path}: class_names must be a list of text, got {names.dtype} of shape {names.shape}"

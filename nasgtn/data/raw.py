@@ -17,7 +17,7 @@ class RawPart:
     """Images and labels of one part, as a source gives them."""
 
     images: Shaped[np.ndarray, "n height width channels"]
-    """uint8 in [0, 255], or float in [0, 1]."""
+    """uint8 in [0, 255], or float32 in [0, 1]."""
     labels: Int[np.ndarray, " n"]
     """int64 class indices, none of them negative."""
     groups: Int[np.ndarray, " n"] | None = None
@@ -102,14 +102,15 @@ def raw_part(
     _check_one_an_image(f"{where}_labels", labels, len(images))
     if not np.issubdtype(labels.dtype, np.integer):
         raise InvalidDataError(f"{where}_labels must be integers, got {labels.dtype}")
-    if labels.min() < 0:
-        raise InvalidDataError(f"{where}_labels must not be negative, got {labels.min()}")
+    numbers = labels.astype(np.int64)
+    if numbers.min() < 0:
+        raise InvalidDataError(f"{where}_labels must not be negative, got {numbers.min()}")
     numbered = None
     if groups is not None:
         _check_one_an_image(f"{where}_track", groups, len(images))
         numbered = np.unique(groups, return_inverse=True)[1].astype(np.int64)
-    colour = images if images.ndim == 4 else images[..., None]
-    return RawPart(colour, labels.astype(np.int64), numbered)
+    pixels = images if images.dtype == np.uint8 else images.astype(np.float32)
+    return RawPart(pixels if images.ndim == 4 else pixels[..., None], numbers, numbered)
 
 
 def _check_images(where: str, images: Shaped[np.ndarray, "..."]) -> None:

@@ -63,9 +63,10 @@ def test_reads_grey_and_colour_and_optional_parts(tmp_path: Path) -> None:
 
 def test_reads_floats_in_zero_to_one(tmp_path: Path) -> None:
     images = grey_arrays()["train_images"] / np.float32(255)
-    assert np.array_equal(
-        read_archive(write(tmp_path, train_images=images)).train.images[..., 0], images
-    )
+    for dtype in ("<f4", ">f4", "f8"):
+        raw = read_archive(write(tmp_path, train_images=images.astype(dtype)))
+        assert raw.train.images.dtype == np.float32
+        assert np.array_equal(raw.train.images[..., 0], images)
 
 
 IMAGES = grey_arrays()["train_images"]
@@ -97,6 +98,8 @@ def with_nan() -> np.ndarray:
         ({"train_labels": LABELS.astype(np.float32)}, "must be integers, got float32"),
         ({"train_labels": LABELS.astype(np.int8) - 1}, "must not be negative, got -1"),
         ({"train_labels": LABELS * 2}, "each label from 0 to 4 .* but 1 has none"),
+        ({"train_labels": LABELS + np.int64(2**40)}, "each label from 0 to .* but 0 has none"),
+        ({"train_labels": LABELS + np.uint64(2**63)}, "must not be negative"),
         ({"class_names": np.array(["a", "b"])}, "below the number of classes 2, got 2"),
         ({"class_names": np.arange(3)}, "class_names must be a list of text, got int64"),
         ({"train_labels": LABELS * 0}, "at least two classes, got 1"),
