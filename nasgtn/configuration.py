@@ -68,6 +68,17 @@ class RunConfig:
         if self.seed < 0:
             raise InvalidConfigError(f"seed must be at least 0, got {self.seed}")
         pick_device(self.device)
+        if self.generator is None:
+            check_steps(self.proxy, self.gtn)
+
+
+def check_steps(proxy: ProxyConfig, gtn: GtnConfig) -> None:
+    """Refuse a proxy of more steps than the generator has batches."""
+    if proxy.n_steps is not None and proxy.n_steps > gtn.curriculum.n_steps:
+        raise InvalidConfigError(
+            f"proxy.n_steps must be at most gtn.curriculum.n_steps, {gtn.curriculum.n_steps}, "
+            f"got {proxy.n_steps}"
+        )
 
 
 def pick_device(name: str) -> torch.device:

@@ -20,13 +20,13 @@ from nasgtn.artefacts import (
     STUDY,
     write_text,
 )
-from nasgtn.comparison import make_estimator
 from nasgtn.configuration import (
     ENVIRONMENT,
     TASK,
     VERSIONS,
     RunConfig,
     SpaceConfig,
+    check_steps,
     config_from_mapping,
     environment,
     pick_device,
@@ -38,10 +38,11 @@ from nasgtn.configuration import (
 from nasgtn.data import Splits
 from nasgtn.data.sources import load_splits
 from nasgtn.errors import ArtefactError, InvalidSpaceError
+from nasgtn.evaluation import Evaluator
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.ground_truth import TrainedTruth
+from nasgtn.evaluation.proxy import GtnProxy, RealSteps
 from nasgtn.gtn import (
-    SyntheticData,
     TrainedGenerator,
     load_generator,
     save_generator,
@@ -187,7 +188,8 @@ def verify(
     changes = {name: number for name, number in asked.items() if number is not None}
     config = replace(run.config, verification=replace(run.config.verification, **changes))
     with _disk_errors(folder), _locked(folder):
-        _verification_stage(replace(run, config=config), progress)
+        generator = _load_generator(run, folder)
+        _verification_stage(replace(run, config=config), generator, progress)
         write_report(folder)
     return _result(folder)
 
@@ -204,13 +206,13 @@ def load_problem(folder: Path, n_threads: int) -> Problem:
     """Make what a run searches on, in a process of its own with its share of threads."""
     torch.set_num_threads(n_threads)
     run = _load(folder)
-    return _problem(run, load_generator(folder, task=run.splits.task).synthesise())
+    return _problem(run, _load_generator(run, folder))
 
 
 def _run_stages(run: _Run, progress: Progress) -> RunResult:
-    synthetic = _gtn_stage(run, progress).synthesise()
-    _search_stage(run, synthetic, progress)
-    _verification_stage(run, progress)
+    generator = _gtn_stage(run, progress)
+    _search_stage(run, generator, progress)
+    _verification_stage(run, generator, progress)
     write_report(run.folder)
     return _result(run.folder)
 
@@ -222,7 +224,8 @@ def _prepare(config: RunConfig, folder: Path) -> _Run:
     splits = load_splits(config.data, seed=config.seed)
     space.check(splits.task, seed=config.seed)
     if config.generator is not None:
-        load_generator(Path(config.generator), task=splits.task)
+        generator = load_generator(Path(config.generator), task=splits.task)
+        check_steps(config.proxy, generator.config)
     run = _Run(folder=folder, config=config, space=space, splits=splits.to(device), device=device)
     if config.search.storage is not None:
         check_storage(run.place)
@@ -243,28 +246,32 @@ def _load(folder: Path) -> _Run:
 
 
 def _gtn_stage(run: _Run, progress: Progress) -> TrainedGenerator:
-    folder, task = run.folder, run.splits.task
+    folder = run.folder
     if (folder / GENERATOR_WEIGHTS).exists() and (folder / GENERATOR_CONFIG).exists():
-        return load_generator(folder, task=task)
+        return _load_generator(run, folder)
     if run.config.generator is not None:
-        save_generator(load_generator(Path(run.config.generator), task=task), folder)
-        return load_generator(folder, task=task)
+        generator = _load_generator(run, Path(run.config.generator))
+        save_generator(generator, folder)
+        return generator
     return train_generator(
         run.space,
         run.splits,
         run.config.gtn,
         seed=run.config.seed,
         folder=folder,
-        device=run.device,
         progress=progress,
     )
 
 
-def _search_stage(run: _Run, synthetic: SyntheticData, progress: Progress) -> None:
+def _load_generator(run: _Run, folder: Path) -> TrainedGenerator:
+    return load_generator(folder, task=run.splits.task, device=run.device)
+
+
+def _search_stage(run: _Run, generator: TrainedGenerator, progress: Progress) -> None:
     workers = run.config.search.workers
     n_threads = max(1, torch.get_num_threads() // workers)
     search(
-        _problem(run, synthetic),
+        _problem(run, generator),
         run.config.search,
         run.place,
         load_problem=partial(load_problem, run.folder, n_threads),
@@ -279,7 +286,7 @@ def _search_stage(run: _Run, synthetic: SyntheticData, progress: Progress) -> No
         )
 
 
-def _verification_stage(run: _Run, progress: Progress) -> None:
+def _verification_stage(run: _Run, generator: TrainedGenerator, progress: Progress) -> None:
     config, folder = run.config, run.folder
     records = read_records(folder / PROXY)
     candidates = best_candidates(records, config.verification.candidates, config.search.objectives)
@@ -296,23 +303,49 @@ def _verification_stage(run: _Run, progress: Progress) -> None:
     truth = TrainedTruth(run.space, run.splits, config.training, device=run.device)
     verified = verify_chosen(truth, run.space, chosen, folder, seeds, progress=progress)
     add_verified(run.place, verified, records, run.space)
-    names = [*ZERO_COST, f"real:{config.gtn.curriculum.n_steps}"]
-    evaluators = [make_estimator(name, run.space, run.splits, config.proxy) for name in names]
     evaluate_baselines(
-        evaluators, chosen.all, run.space, folder, seed=config.seed, progress=progress
+        _baselines(run, generator),
+        chosen.all,
+        run.space,
+        folder,
+        seed=config.seed,
+        progress=progress,
     )
 
 
-def _problem(run: _Run, synthetic: SyntheticData) -> Problem:
-    evaluator = make_estimator("gtn", run.space, run.splits, run.config.proxy, synthetic=synthetic)
+def _problem(run: _Run, generator: TrainedGenerator) -> Problem:
+    proxy = GtnProxy(
+        run.space,
+        run.splits.task,
+        generator.synthesise(),
+        run.splits.validation,
+        run.config.proxy,
+        generator.config.inner_loop,
+    )
     return Problem(
         space=run.space,
         task=run.splits.task,
-        evaluator=evaluator,
+        evaluator=proxy,
         records=run.folder / PROXY,
         seed=run.config.seed,
         device=run.device,
     )
+
+
+def _baselines(run: _Run, generator: TrainedGenerator) -> list[Evaluator]:
+    """Make the baselines; one of them trains on as many real batches as the proxy does."""
+    space, task, train = run.space, run.splits.task, run.splits.train
+    n_steps = run.config.proxy.n_steps or generator.config.curriculum.n_steps
+    real = RealSteps(
+        space,
+        task,
+        train,
+        run.splits.validation,
+        n_steps,
+        run.config.proxy,
+        generator.config.inner_loop,
+    )
+    return [*(made(space, task, train) for made in ZERO_COST.values()), real]
 
 
 def _result(folder: Path) -> RunResult:

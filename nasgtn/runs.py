@@ -88,7 +88,7 @@ def status(folder: Path) -> RunStatus:
         folder=folder,
         stage=_stage(folder),
         meta_steps=len(meta_training),
-        meta_steps_wanted=config.gtn.meta_training.n_meta_steps,
+        meta_steps_wanted=0 if config.generator else config.gtn.meta_training.n_meta_steps,
         candidates=len(_distinct(proxy)),
         candidates_wanted=config.search.trials,
         failed=sum(record.failure is not None for record in _distinct(proxy)),

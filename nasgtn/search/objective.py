@@ -72,7 +72,8 @@ def run_trial(study: optuna.Study, problem: Problem, config: SearchConfig) -> bo
     trial.set_user_attr(DESCRIPTION, architecture.description)
     known = _find_known(study, trial.number, architecture.id, problem.records)
     if known is not None:
-        _tell(study, trial, known, config, is_duplicate=_was_told(study, architecture.id))
+        is_duplicate = _is_duplicate(study, trial.number, architecture.id)
+        _tell(study, trial, known, config, is_duplicate=is_duplicate)
         return False
     costs: dict[str, float] = {}
     if failure is None:
@@ -168,9 +169,17 @@ def told_trials(study: optuna.Study) -> list[FrozenTrial]:
     return [trial for trial in trials if INTERRUPTED not in trial.user_attrs]
 
 
-def _was_told(study: optuna.Study, architecture_id: str) -> bool:
+def _is_duplicate(study: optuna.Study, number: int, architecture_id: str) -> bool:
+    """Whether another trial stands for this architecture: told already, or about to be."""
     return any(
-        trial.user_attrs.get(ARCHITECTURE_ID) == architecture_id for trial in told_trials(study)
+        other.user_attrs.get(ARCHITECTURE_ID) == architecture_id
+        and INTERRUPTED not in other.user_attrs
+        and (
+            other.number < number
+            if other.state == TrialState.RUNNING
+            else other.user_attrs.get(IS_DUPLICATE) is False
+        )
+        for other in study.get_trials(deepcopy=False)
     )
 
 
