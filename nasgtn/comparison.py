@@ -14,7 +14,7 @@ from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, U
 from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.proxy import GtnProxy, ProxyConfig, RealSteps
-from nasgtn.gtn import SyntheticData
+from nasgtn.gtn import InnerLoopConfig, SyntheticData
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
 from nasgtn.ranking import agreement
@@ -91,6 +91,7 @@ def make_estimator(
     splits: Splits,
     config: ProxyConfig,
     *,
+    inner_loop: InnerLoopConfig,
     synthetic: SyntheticData | None = None,
 ) -> Evaluator:
     """Make an estimator from its name: `gtn`, `real:N`, or a training-free baseline.
@@ -99,7 +100,8 @@ def make_estimator(
         name: One of `ESTIMATORS`.
         space: Where the architectures come from.
         splits: Its test part is never read.
-        config: How the proxy trains and scores; `real:N` follows it too.
+        config: How the proxy scores; `real:N` follows it too.
+        inner_loop: The optimiser of both.
         synthetic: The generator's batches; `gtn` alone needs them.
 
     Raises:
@@ -110,12 +112,14 @@ def make_estimator(
     if name == "gtn":
         if synthetic is None:
             raise InvalidConfigError("the estimator gtn needs a trained generator, got none")
-        return GtnProxy(space, task, synthetic, splits.validation, config)
+        return GtnProxy(space, task, synthetic, splits.validation, config, inner_loop)
     kind, colon, steps = name.partition(":")
     if kind == "real" and colon:
         if not steps.isdigit() or int(steps) < 1:
             raise InvalidConfigError(f"real:N needs a positive number of steps, got {name!r}")
-        return RealSteps(space, task, splits.train, splits.validation, int(steps), config)
+        return RealSteps(
+            space, task, splits.train, splits.validation, int(steps), config, inner_loop
+        )
     if name not in ZERO_COST:
         raise UnknownNameError.of("estimator", name, ESTIMATORS)
     return ZERO_COST[name](space, task, splits.train)

@@ -3,21 +3,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from nasgtn.evaluation.proxy import ProxyConfig
 from scipy import stats
 
 from nasgtn.comparison import ComparisonConfig, check_settings, compare, make_estimator
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, UnknownNameError
 from nasgtn.evaluation import Evaluator, Report, Scores
+from nasgtn.evaluation.proxy import ProxyConfig
+from nasgtn.gtn import InnerLoopConfig
 from nasgtn.records import read_records
 from nasgtn.spaces import Architecture, SearchSpace
 
-PROXY = ProxyConfig()
+PROXY, INNER_LOOP = ProxyConfig(), InnerLoopConfig()
 
 
 def estimators(names: Sequence[str], space: SearchSpace, splits: Splits) -> list[Evaluator]:
-    return [make_estimator(name, space, splits, PROXY) for name in names]
+    return [make_estimator(name, space, splits, PROXY, inner_loop=INNER_LOOP) for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_true_accuracies_are_averaged_over_their_seeds(
         sum(record.score or 0 for record in records if record.architecture_id == one.id) / 3
         for one in relu
     ]
-    params = make_estimator("params", tiny_space, toy_splits, PROXY)
+    params = make_estimator("params", tiny_space, toy_splits, PROXY, inner_loop=INNER_LOOP)
     scores = [params.score(one, seed=0).score for one in relu]
     assert found.estimators[0].spearman == pytest.approx(stats.spearmanr(scores, means).statistic)
 
@@ -134,7 +135,7 @@ def test_records_made_with_other_settings_are_refused(tmp_path: Path) -> None:
 def test_real_steps_are_an_estimator_and_never_read_the_test_part(
     tiny_space: SearchSpace, toy_splits: Splits, architectures: list[Architecture]
 ) -> None:
-    real = make_estimator("real:4", tiny_space, toy_splits, PROXY)
+    real = make_estimator("real:4", tiny_space, toy_splits, PROXY, inner_loop=INNER_LOOP)
     assert real.name == "real:4"
     assert 0 <= real.score(architectures[0], seed=0).score <= 1
 
@@ -163,7 +164,7 @@ def test_unknown_estimators_are_refused(
     tiny_space: SearchSpace, toy_splits: Splits, name: str, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        make_estimator(name, tiny_space, toy_splits, PROXY)
+        make_estimator(name, tiny_space, toy_splits, PROXY, inner_loop=INNER_LOOP)
 
 
 def test_a_truth_needs_a_seed() -> None:

@@ -49,11 +49,11 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
     """Compare estimators with the truth on random architectures of the configured space."""
     if request.out is not None:
         check_settings(request.out, _settings(config, request))
-    space, splits = space_of(config), splits_of(config)
-    space.check(splits.task, seed=config.seed)
     device = pick_device(config.device)
+    space, splits = space_of(config), splits_of(config).to(device)
+    space.check(splits.task, seed=config.seed)
     truth: Evaluator = (
-        TrainedTruth(space, splits.to(device), config.training, device=device)
+        TrainedTruth(space, splits, config.training, device=device)
         if request.truth == "train"
         else TableTruth.read(request.truth)
     )
@@ -68,8 +68,9 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
             make_estimator(
                 name,
                 space,
-                splits.to(device),
+                splits,
                 config.proxy,
+                inner_loop=trained.config.inner_loop if trained else config.gtn.inner_loop,
                 synthetic=trained.synthesise() if trained else None,
             )
             for name in request.estimators
@@ -94,14 +95,15 @@ def _generator(
     *,
     progress: Progress,
 ) -> TrainedGenerator:
+    device = splits.train.images.device
     if request.generator is not None:
-        return load_generator(request.generator, task=splits.task)
+        return load_generator(request.generator, task=splits.task, device=device)
     if request.out is None:
         with TemporaryDirectory() as folder:
             return train_on(config, space, splits, Path(folder), progress=progress)
     kept = request.out.with_name(request.out.name + ".generator")
     if (kept / GENERATOR_WEIGHTS).exists():
-        return load_generator(kept, task=splits.task)
+        return load_generator(kept, task=splits.task, device=device)
     kept.mkdir(parents=True, exist_ok=True)
     return train_on(config, space, splits, kept, progress=progress)
 

@@ -30,7 +30,7 @@ def train_into(config: "RunConfig", folder: Path, *, progress: Progress) -> Trai
     """
     if (folder / GENERATOR_WEIGHTS).exists():
         raise ArtefactError(f"--out must be a folder without a generator, but {folder} has one")
-    splits, space = splits_of(config), space_of(config)
+    splits, space = splits_of(config).to(pick_device(config.device)), space_of(config)
     space.check(splits.task, seed=config.seed)
     folder.mkdir(parents=True, exist_ok=True)
     save_config(config, folder, {VERSIONS: versions()})
@@ -47,7 +47,6 @@ def train_on(
         config.gtn,
         seed=config.seed,
         folder=folder,
-        device=pick_device(config.device),
         progress=progress,
     )
 
@@ -67,11 +66,18 @@ def rank_architectures(
         architectures: How many random ones, or a file of them.
         progress: Told after each architecture.
     """
-    splits, space = splits_of(config), space_of(config)
+    device = pick_device(config.device)
+    splits, space = splits_of(config).to(device), space_of(config)
     space.check(splits.task, seed=config.seed)
-    trained = load_generator(generator, task=splits.task)
-    splits = splits.to(pick_device(config.device))
-    proxy = make_estimator("gtn", space, splits, config.proxy, synthetic=trained.synthesise())
+    trained = load_generator(generator, task=splits.task, device=device)
+    proxy = make_estimator(
+        "gtn",
+        space,
+        splits,
+        config.proxy,
+        inner_loop=trained.config.inner_loop,
+        synthetic=trained.synthesise(),
+    )
     asked: Sequence[Architecture] = (
         read_architectures(architectures, space)
         if isinstance(architectures, Path)

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from nasgtn.cli.options import json_option, run_argument
+from nasgtn.cli.printing import print_fields, print_json
 
 
 @click.command()
@@ -19,7 +20,7 @@ def export(run: Path, out: Path | None, as_json: bool) -> None:
     Weights and choices, an example that loads them, the synthetic training set, and an ONNX file
     that was checked against torch (where the extra `onnx` is installed).
     """
-    from nasgtn.cli.winners import export_winner
+    from nasgtn.cli.handing_on import export_winner
 
     folder = out or run / "export"
     has_onnx = export_winner(run, folder)
@@ -42,5 +43,14 @@ def export(run: Path, out: Path | None, as_json: bool) -> None:
     help="Of this machine alone.",
 )
 def dashboard(run: Path, port: int) -> None:
-    """Open optuna-dashboard on a run."""
-    raise NotImplementedError
+    """Open optuna-dashboard on a run.
+
+    With notes, figures and the synthetic images; Ctrl-C ends it.
+    """
+    from nasgtn.cli.handing_on import open_dashboard
+
+    def tell(address: str) -> None:
+        click.echo(f"{address} shows {run}; Ctrl-C ends it")
+        click.launch(address)
+
+    open_dashboard(run, port, ready=tell)

@@ -286,7 +286,7 @@ def test_wrong_data_are_refused_before_anything_is_written(
     }
     for name, arrays in cases.items():
         path = tmp_path / f"{name}.npz"
-        np.savez(path, **{**good, **arrays})  # type: ignore[arg-type]
+        np.savez(path, **{**good, **arrays})
         refused("search", "--dataset", path, "--run", tmp_path / "run", code=1)
     whole = (tmp_path / "good.npz").read_bytes()
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])

@@ -1,18 +1,21 @@
-"""What `nasgtn export` does: rebuilds the winner of a run, and hands it on."""
+"""What `nasgtn export` and `nasgtn dashboard` do: hand a run on."""
 
 import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from nasgtn.artefacts import BEST, BEST_CHOICES, BEST_WEIGHTS, CONFIG
+from nasgtn.artefacts import BEST, BEST_CHOICES, BEST_WEIGHTS, CONFIG, JOURNAL, STUDY
 from nasgtn.configuration import TASK, read_config, read_facts
+from nasgtn.dashboard import publish, serve
 from nasgtn.errors import ArtefactError
 from nasgtn.export import TrainedNetwork, export_network
 from nasgtn.gtn import load_generator
-from nasgtn.runs import task_of
+from nasgtn.runs import run_data, task_of
+from nasgtn.search import study_place
 from nasgtn.spaces.catalogue import find_space
 
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -32,6 +35,18 @@ def export_winner(run: Path, destination: Path) -> bool:
     synthetic = load_generator(run, task=winner.task).synthesise()
     export_network(winner, destination, synthetic=synthetic, onnx=has_onnx)
     return has_onnx
+
+
+def open_dashboard(run: Path, port: int, *, ready: Callable[[str], object]) -> None:
+    """Serve a run's studies until Ctrl-C; `ready` is told the address.
+
+    What is added for the dashboard is in `RUN/dashboard`.
+    """
+    config = read_config(run / CONFIG)
+    data = run_data(run)
+    place = study_place(config.search, run, file=STUDY, journal=JOURNAL)
+    publish(place, data, run, run / "dashboard")
+    serve(place, run / "dashboard", port=port, ready=ready)
 
 
 def load_winner(run: Path) -> TrainedNetwork:
