@@ -1,7 +1,7 @@
 """Verification: the best candidates and a random control are trained on real data."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -100,31 +100,38 @@ def verify_chosen(
             append_record(path, done[key])
         progress("verification", number, len(todo), _best_so_far(list(done.values())))
     records = _update_groups(path, chosen)
-    winner = find_winner(records, chosen)
+    winner = find_winner(records, {one.architecture_id: one.score for one in chosen.all})
     if winner is not None:
         _keep_winner(keeping, space.architecture(winner.choices), winner)
     return records
 
 
-def find_winner(records: Sequence[Evaluation], chosen: Chosen) -> Evaluation | None:
+def find_winner(
+    records: Sequence[Evaluation], scores: Mapping[str, float | None]
+) -> Evaluation | None:
     """Take the candidate of highest mean validation accuracy; among equals the higher score.
 
-    Test images choose nothing. The control takes part only where no candidate could be trained.
+    Test images choose nothing. Controls take part only where no candidate could be trained.
+
+    Args:
+        records: By the ground truth.
+        scores: Of the proxy, by architecture id.
+
+    Returns:
+        The winner's first successful record.
     """
-    scores = {one.architecture_id: one.score or 0.0 for one in chosen.all}
     trained: dict[str, list[Evaluation]] = {}
     for record in records:
-        if record.score is not None and record.architecture_id in scores:
+        if record.score is not None:
             trained.setdefault(record.architecture_id, []).append(record)
-    candidates = [name for name in trained if not chosen.is_control(name)] or list(trained)
-    if not candidates:
-        return None
+    candidates = [name for name in trained if not trained[name][0].metrics[IS_CONTROL]]
 
     def merit(name: str) -> tuple[float, float, str]:
         accuracy = fmean(record.metrics[VALIDATION_ACCURACY] for record in trained[name])
-        return accuracy, scores[name], name
+        return accuracy, scores.get(name) or 0.0, name
 
-    return trained[max(candidates, key=merit)][0]
+    best = max(candidates or trained, key=merit, default=None)
+    return None if best is None else trained[best][0]
 
 
 def evaluate_baselines(

@@ -65,7 +65,7 @@ def test_each_training_leaves_a_record_and_the_winner_its_weights(
     assert [r.metrics["is_control"] for r in records] == [0, 0, 1, 1]
     assert {r.metrics["n_parameters"] for r in records} == {7.0}
     assert "other" not in records[0].metrics
-    winner = find_winner(records, chosen)
+    winner = find_winner(records, {})
     assert winner is not None
     facts = json.loads((tmp_path / "best" / "choices.json").read_text())
     assert facts["architecture_id"] == winner.architecture_id
@@ -143,7 +143,10 @@ def test_lost_weights_of_the_winner_are_trained_again(
     assert weights.read_bytes() == before
 
 
-def record(name: str, seed: int, validation: float, score: float | None = 0.5) -> Evaluation:
+def record(
+    name: str, seed: int, validation: float, score: float | None = 0.5, is_control: bool = False
+) -> Evaluation:
+    metrics = {"is_control": float(is_control)}
     return Evaluation(
         evaluator="ground_truth",
         architecture_id=name,
@@ -152,23 +155,27 @@ def record(name: str, seed: int, validation: float, score: float | None = 0.5) -
         score=score,
         seconds=1.0,
         failure=None if score is not None else "RuntimeError: no",
-        metrics={} if score is None else {"validation_accuracy": validation},
+        metrics=metrics if score is None else {**metrics, "validation_accuracy": validation},
     )
 
 
 def test_the_winner_is_chosen_by_validation_and_never_by_test() -> None:
-    chosen = Chosen(candidates=[record("a", 0, 0), record("b", 0, 0)], control=[record("c", 0, 0)])
     records = [
         record("a", 1, 0.8, score=0.99),
         record("a", 2, 0.7, score=0.99),
         record("b", 1, 0.7, score=0.1),
         record("b", 2, 0.9, score=0.1),
-        record("c", 1, 1.0),
-        record("unknown", 1, 1.0),
+        record("c", 1, 1.0, is_control=True),
+        record("d", 1, 1.0, score=None),
     ]
-    assert find_winner(records, chosen) == records[2]
-    assert find_winner(records[4:], chosen) == records[4]  # no candidate could be trained
-    assert find_winner([record("a", 1, 0.0, score=None)], chosen) is None
+    assert find_winner(records, {}) == records[2]
+    assert find_winner(records[4:], {}) == records[4]  # no candidate could be trained
+    assert find_winner(records[5:], {}) is None
+
+
+def test_among_equals_the_proxy_decides() -> None:
+    records = [record(name, 1, 0.8, score=0.5) for name in "abc"]
+    assert find_winner(records, {"a": 0.1, "b": 0.3, "c": 0.2}) == records[1]
 
 
 def build_fragile(trial: Trial, task: Task) -> nn.Module:
@@ -191,7 +198,7 @@ def test_a_training_that_fails_is_recorded_and_the_others_go_on(
     assert bad.score is None
     assert "RuntimeError: mat1 and mat2" in (bad.failure or "")
     assert good.score is not None
-    assert find_winner([bad, good], chosen) == good
+    assert find_winner([bad, good], {}) == good
 
 
 def test_several_seeds_are_several_trainings(
