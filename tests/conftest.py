@@ -10,7 +10,7 @@ from nasgtn.data import Part, Splits
 from nasgtn.spaces import SearchSpace, Trial
 from nasgtn.task import Task
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -1,1 +1,46 @@
-"""To come."""
+"""The Generative Teaching Network: a generator whose synthetic batches teach fresh networks."""
+
+from nasgtn.gtn.curriculum import VARIANTS, Curriculum, CurriculumConfig
+from nasgtn.gtn.generator import Generator, GeneratorConfig
+from nasgtn.gtn.inner_loop import (
+    InnerLoopConfig,
+    SyntheticData,
+    Unrolled,
+    soft_cross_entropy,
+    steps,
+    unroll,
+)
+from nasgtn.gtn.learner import Learner
+from nasgtn.gtn.meta_training import MetaStep, MetaTraining, MetaTrainingConfig, meta_loss
+from nasgtn.gtn.synthesis import Gtn, SynthesisConfig
+from nasgtn.gtn.trained import GtnConfig, TrainedGenerator, load_generator, save_generator
+from nasgtn.gtn.training import train_generator
+from nasgtn.gtn.warm_start import WarmStartConfig, warm_start
+
+__all__ = [
+    "VARIANTS",
+    "Curriculum",
+    "CurriculumConfig",
+    "Generator",
+    "GeneratorConfig",
+    "Gtn",
+    "GtnConfig",
+    "InnerLoopConfig",
+    "Learner",
+    "MetaStep",
+    "MetaTraining",
+    "MetaTrainingConfig",
+    "SynthesisConfig",
+    "SyntheticData",
+    "TrainedGenerator",
+    "Unrolled",
+    "WarmStartConfig",
+    "load_generator",
+    "meta_loss",
+    "save_generator",
+    "soft_cross_entropy",
+    "steps",
+    "train_generator",
+    "unroll",
+    "warm_start",
+]

@@ -1,0 +1,222 @@
+"""The proxy: a few steps on synthetic batches, then a look at real validation images.
+
+`RealSteps` does the same with real batches: what the generator has to beat.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import vmap
+from torch.nn import functional as F
+
+from nasgtn.data import Part
+from nasgtn.errors import InvalidConfigError
+from nasgtn.evaluation.evaluator import Report, Scores
+from nasgtn.gtn import InnerLoopConfig, Learner, SyntheticData, steps
+from nasgtn.randomness import derive_seed, torch_rng
+from nasgtn.spaces import Architecture, SearchSpace
+from nasgtn.task import Task
+
+METRICS = ("accuracy", "loss", "accuracy_area", "loss_area", "training_loss")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProxyConfig:
+    """How the proxy trains and scores one architecture."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    n_steps: int | None = None
+    """Synthetic steps; None: all that the curriculum has."""
+    n_seeds: int = 1
+    """Initial weights of each architecture; the score is the mean."""
+    metric: str = "accuracy"
+    """`accuracy` or `loss` (its negative) after the last step, on validation images;
+    `accuracy_area`, `loss_area`: their means over the probes; `training_loss`: the negative mean
+    of the training losses. Higher is better in all."""
+    n_probes: int = 1
+    """How often validation is looked at, evenly spaced, the last time after the last step."""
+    n_images: int = 512
+    """Validation images of a probe, at most."""
+
+    def __post_init__(self) -> None:
+        if self.metric not in METRICS:
+            raise InvalidConfigError(
+                f"proxy.metric must be one of {', '.join(METRICS)}, got {self.metric!r}"
+            )
+        for name in ("n_steps", "n_seeds", "n_probes", "n_images"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InvalidConfigError(f"proxy.{name} must be at least 1, got {value}")
+
+
+class GtnProxy:
+    """Trains a fresh network on the synthetic batches, the same for every architecture.
+
+    Args:
+        space: Where the architectures come from.
+        task: What their networks are built for.
+        synthetic: The generator's batches, made once.
+        validation: Real images that the probes look at; networks run on their device.
+        config: How long, how often, what counts.
+        inner_loop: The optimiser that the batches were made for.
+    """
+
+    name = "gtn"
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        task: Task,
+        synthetic: SyntheticData,
+        validation: Part,
+        config: ProxyConfig,
+        inner_loop: InnerLoopConfig,
+    ) -> None:
+        n_steps = config.n_steps or len(synthetic.images)
+        if n_steps > len(synthetic.images):
+            raise InvalidConfigError(
+                f"proxy.n_steps must be at most {len(synthetic.images)}, the steps of the "
+                f"generator, got {n_steps}"
+            )
+        self._synthetic = SyntheticData(*(rows[:n_steps] for rows in synthetic))
+        self._probing = _Probing(
+            space, task, validation.first(config.n_images), config, inner_loop
+        )
+
+    def score(
+        self, architecture: Architecture, *, seed: int, report: Report | None = None
+    ) -> Scores:
+        return self._probing.score(architecture, self._synthetic, seed, report)
+
+
+class RealSteps:
+    """Trains a fresh network on real batches, with the proxy's optimiser and probes.
+
+    Args:
+        space: Where the architectures come from.
+        task: What their networks are built for.
+        train: Real images, drawn in shuffled passes; another order for each seed.
+        validation: Real images that the probes look at.
+        n_steps: Steps.
+        config: As for the proxy; its `n_steps` is not read.
+        inner_loop: The optimiser; its learning rate holds for all steps.
+        batch_size: Images a step.
+    """
+
+    def __init__(  # noqa: PLR0913 - the same as the proxy's, and where the batches come from
+        self,
+        space: SearchSpace,
+        task: Task,
+        train: Part,
+        validation: Part,
+        n_steps: int,
+        config: ProxyConfig,
+        inner_loop: InnerLoopConfig,
+        batch_size: int = 64,
+    ) -> None:
+        self.name = f"real:{n_steps}"
+        self._train, self._n_steps, self._batch_size = train, n_steps, batch_size
+        self._n_classes = task.n_classes
+        self._inner_loop = inner_loop
+        self._probing = _Probing(
+            space, task, validation.first(config.n_images), config, inner_loop
+        )
+
+    def score(
+        self, architecture: Architecture, *, seed: int, report: Report | None = None
+    ) -> Scores:
+        rng = torch_rng(derive_seed(seed, "batches"))
+        n_images = self._n_steps * self._batch_size
+        passes = [
+            torch.randperm(len(self._train), generator=rng)
+            for _ in range(-(-n_images // len(self._train)))
+        ]
+        index = torch.cat(passes)[:n_images].view(self._n_steps, self._batch_size)
+        index = index.to(self._train.labels.device)
+        setting = self._train.images.new_ones(self._n_steps)
+        real = SyntheticData(
+            self._train.images[index],
+            F.one_hot(self._train.labels[index], self._n_classes).to(setting.dtype),
+            setting * self._inner_loop.learning_rate,
+            setting * self._inner_loop.momentum,
+        )
+        return self._probing.score(architecture, real, seed, report)
+
+
+@dataclass(frozen=True)
+class _Probing:
+    """Trains networks on given batches, and looks at validation images on the way."""
+
+    space: SearchSpace
+    task: Task
+    probe: Part
+    config: ProxyConfig
+    inner_loop: InnerLoopConfig
+
+    def score(
+        self, architecture: Architecture, data: SyntheticData, seed: int, report: Report | None
+    ) -> Scores:
+        learner, parameters = self._initialise(architecture, seed)
+        n_steps = len(data.images)
+        due = {
+            round(n_steps * (n + 1) / self.config.n_probes) for n in range(self.config.n_probes)
+        }
+        losses, probes, curve = [], [], []
+        for number, (after, loss) in enumerate(
+            steps(learner, parameters, data, self.inner_loop), start=1
+        ):
+            losses.append(loss.mean())
+            if number not in due:
+                continue
+            probes.append(self._probe(learner, after))
+            metrics = _summary(probes, losses)
+            curve.append((number, metrics[self.config.metric]))
+            if report is not None and not report(number, metrics[self.config.metric]):
+                break
+        metrics = _summary(probes, losses)
+        return Scores(score=metrics[self.config.metric], metrics=metrics, curve=tuple(curve))
+
+    def _initialise(
+        self, architecture: Architecture, seed: int
+    ) -> tuple[Learner, Float[Tensor, "*seeds params"]]:
+        learners = [
+            Learner(
+                self.space.network(
+                    architecture.choices, self.task, seed=derive_seed(seed, "network", index)
+                ).to(self.probe.images.device)
+            )
+            for index in range(self.config.n_seeds)
+        ]
+        if len(learners) == 1:
+            return learners[0], learners[0].initial
+        return learners[0], torch.stack([learner.initial for learner in learners])
+
+    @torch.no_grad()
+    def _probe(self, learner: Learner, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """Measure accuracy and negative loss on the validation images; mean over the seeds."""
+        images, labels = self.probe.images, self.probe.labels
+        if parameters.dim() == 2:
+            logits = vmap(learner.logits, in_dims=(0, None))(parameters, images)
+        else:
+            logits = learner.logits(parameters, images).unsqueeze(0)
+        n_seeds = len(logits)
+        accuracy = (logits.argmax(dim=-1) == labels).float().mean()
+        loss = F.cross_entropy(logits.flatten(0, 1), labels.repeat(n_seeds))
+        return accuracy, -loss
+
+
+def _summary(probes: list[tuple[Tensor, Tensor]], losses: list[Tensor]) -> dict[str, float]:
+    """Name the numbers of `METRICS`; one transfer from the device."""
+    accuracies, negative_losses = (torch.stack(values) for values in zip(*probes, strict=True))
+    values = (
+        accuracies[-1],
+        negative_losses[-1],
+        accuracies.mean(),
+        negative_losses.mean(),
+        -torch.stack(losses).mean(),
+    )
+    return dict(zip(METRICS, torch.stack(values).tolist(), strict=True))

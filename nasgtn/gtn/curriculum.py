@@ -1,0 +1,111 @@
+"""The curriculum: what the learner sees at each step, and how fast it learns from it."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nasgtn.errors import InvalidConfigError
+from nasgtn.gtn.inner_loop import InnerLoopConfig
+
+VARIANTS = ("full", "batches_shuffled", "all_shuffled", "none", "pixels", "real")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurriculumConfig:
+    """Shape and kind of the curriculum (arXiv 1912.07768, sections 3.3 and 4)."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    n_steps: int = 16
+    """Batches, one a step."""
+    batch_size: int = 64
+    variant: str = "full"
+    """`full`: learned latents in a learned order. `batches_shuffled`, `all_shuffled`: learned
+    latents, the order of the batches or of all rows drawn anew each time. `none`: fresh random
+    latents each time. `pixels`: learned images and no generator. `real`: fixed real images, only
+    labels and optimiser settings are learned."""
+    soft_labels: bool = False
+    """Learn class probabilities; else each image has one fixed label, all classes alike often."""
+    learned_settings: bool = True
+    """Learn the learning rate and momentum of each step."""
+
+    def __post_init__(self) -> None:
+        if self.variant not in VARIANTS:
+            raise InvalidConfigError(
+                f"variant must be one of {', '.join(VARIANTS)}, got {self.variant!r}"
+            )
+        for name in ("n_steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InvalidConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+class Curriculum(nn.Module):
+    """One learned row of latents (or pixels), labels and optimiser settings a step.
+
+    Args:
+        config: Shape and kind.
+        inner_loop: Where learning rate and momentum start.
+        row_shape: Shape of what a row holds for one image: `(latents,)`, or that of an image.
+        n_classes: Classes of the task.
+        rng: Draws the first latents.
+    """
+
+    one_hot: Float[Tensor, "steps batch classes"]
+
+    def __init__(
+        self,
+        config: CurriculumConfig,
+        inner_loop: InnerLoopConfig,
+        row_shape: tuple[int, ...],
+        n_classes: int,
+        rng: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self._config = config
+        steps, batch = config.n_steps, config.batch_size
+        rows = torch.randn(steps, batch, *row_shape, generator=rng)
+        self.rows = nn.Parameter(rows, requires_grad=config.variant not in ("none", "real"))
+        labels = torch.arange(steps * batch).view(steps, batch) % n_classes
+        one_hot = F.one_hot(labels, n_classes).float()
+        self.register_buffer("one_hot", one_hot)
+        self.label_logits = nn.Parameter(6.0 * one_hot, requires_grad=config.soft_labels)
+        rate = torch.tensor(inner_loop.learning_rate).log().expand(steps)
+        momentum = torch.tensor(inner_loop.momentum).logit().expand(steps)
+        self.log_rates = nn.Parameter(rate.clone(), requires_grad=config.learned_settings)
+        self.momentum_logits = nn.Parameter(
+            momentum.clone(), requires_grad=config.learned_settings
+        )
+
+    @property
+    def labels(self) -> Int[Tensor, "steps batch"]:
+        """The class that each image is made for."""
+        return self.one_hot.argmax(dim=-1)
+
+    @property
+    def targets(self) -> Float[Tensor, "steps batch classes"]:
+        """Class probabilities that the learner is taught."""
+        if self._config.soft_labels:
+            return self.label_logits.softmax(dim=-1)
+        return self.one_hot
+
+    @property
+    def learning_rates(self) -> Float[Tensor, " steps"]:
+        return self.log_rates.exp()
+
+    @property
+    def momenta(self) -> Float[Tensor, " steps"]:
+        return self.momentum_logits.sigmoid()
+
+    def order(self, rng: torch.Generator) -> Int[Tensor, "steps batch"]:
+        """Draw the order of the rows, as indices into the flattened (steps x batch) rows."""
+        steps, batch = self.rows.shape[:2]
+        index = torch.arange(steps * batch).view(steps, batch)
+        if self._config.variant == "batches_shuffled":
+            index = index[torch.randperm(steps, generator=rng)]
+        elif self._config.variant == "all_shuffled":
+            index = torch.randperm(steps * batch, generator=rng).view(steps, batch)
+        return index.to(self.rows.device)

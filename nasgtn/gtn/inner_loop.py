@@ -1,0 +1,247 @@
+"""The inner loop: a learner trains on synthetic batches, with or without a graph behind it."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.func import grad_and_value, vmap
+from torch.nn import functional as F
+
+from nasgtn.errors import InvalidConfigError
+from nasgtn.gtn.learner import Learner
+
+OPTIMISERS = ("adam", "sgd")
+Graph = Literal["none", "whole", "checkpointed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InnerLoopConfig:
+    """How a learner trains on synthetic batches.
+
+    Learning rate and momentum are where they start: the curriculum learns one of each a step.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    optimiser: str = "adam"
+    """`adam`, or `sgd` with momentum (as published)."""
+    learning_rate: float = 0.01
+    """Above 0."""
+    momentum: float = 0.9
+    """Decay of the mean gradient, in (0, 1)."""
+    second_momentum: float = 0.99
+    """Decay of the mean squared gradient, in (0, 1); Adam alone. Fixed, not learned."""
+    epsilon: float = 1e-8
+    """Added to the mean squared gradient under the root, so that the root has a derivative."""
+
+    def __post_init__(self) -> None:
+        if self.optimiser not in OPTIMISERS:
+            raise InvalidConfigError(
+                f"optimiser must be one of {', '.join(OPTIMISERS)}, got {self.optimiser!r}"
+            )
+        for name in ("momentum", "second_momentum"):
+            if not 0 < getattr(self, name) < 1:
+                raise InvalidConfigError(f"{name} must be in (0, 1), got {getattr(self, name)}")
+        for name in ("learning_rate", "epsilon"):
+            if not getattr(self, name) > 0:
+                raise InvalidConfigError(f"{name} must be above 0, got {getattr(self, name)}")
+
+
+class SyntheticData(NamedTuple):
+    """What the learner reads, one row a step."""
+
+    images: Float[Tensor, "steps batch channels height width"]
+    """float32, normalised as the real data are."""
+    labels: Float[Tensor, "steps batch classes"]
+    """Class probabilities; one-hot rows for hard labels."""
+    learning_rates: Float[Tensor, " steps"]
+    momenta: Float[Tensor, " steps"]
+
+
+class State(NamedTuple):
+    """Where training stands: parameters, and the optimiser's two running means."""
+
+    parameters: Float[Tensor, "*seeds params"]
+    mean: Float[Tensor, "*seeds params"]
+    mean_square: Float[Tensor, "*seeds params"]
+    """All zero under SGD."""
+    weight: Float[Tensor, ""]
+    """Product of the momenta so far: what the mean still lacks of a full average (Adam)."""
+
+
+class Unrolled(NamedTuple):
+    """What the inner loop returns."""
+
+    parameters: dict[int, Tensor]
+    """Parameters after so many steps, (params) or (seeds, params)."""
+    losses: Float[Tensor, "steps *seeds"]
+    """Training loss of each step in nats, before its update; carries no graph."""
+
+
+def start(parameters: Float[Tensor, "*seeds params"]) -> State:
+    """Make the state before the first step."""
+    zeros = torch.zeros_like(parameters)
+    return State(parameters, zeros, zeros, parameters.new_ones(()))
+
+
+def soft_cross_entropy(
+    logits: Float[Tensor, "batch classes"], labels: Float[Tensor, "batch classes"]
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy with class probabilities, in nats."""
+    return -(labels * F.log_softmax(logits, dim=-1)).sum(dim=-1).mean()
+
+
+def update(
+    state: State, gradient: Tensor, batch: SyntheticData, step: int, config: InnerLoopConfig
+) -> State:
+    """Apply the optimiser once: Adam (Kingma and Ba, arXiv 1412.6980, algorithm 1), or SGD.
+
+    The momentum may differ from step to step, so Adam's bias correction of the mean is the
+    product of the momenta, not a power. `batch` is one row of
+    `SyntheticData`; `step` counts from 0.
+    """
+    momentum, learning_rate = batch.momenta, batch.learning_rates
+    if config.optimiser == "sgd":
+        mean = momentum * state.mean + gradient
+        return State(
+            state.parameters - learning_rate * mean, mean, state.mean_square, state.weight
+        )
+    beta = config.second_momentum
+    weight = momentum * state.weight
+    mean = momentum * state.mean + (1 - momentum) * gradient
+    mean_square = beta * state.mean_square + (1 - beta) * gradient * gradient
+    root = torch.rsqrt(mean_square / (1 - beta ** (step + 1)) + config.epsilon)
+    scale = learning_rate / (1 - weight)
+    return State(state.parameters - scale * mean * root, mean, mean_square, weight)
+
+
+def steps(
+    learner: Learner,
+    parameters: Float[Tensor, "*seeds params"],
+    data: SyntheticData,
+    config: InnerLoopConfig,
+    *,
+    graph: Graph = "none",
+) -> Iterator[tuple[Float[Tensor, "*seeds params"], Float[Tensor, "*seeds"]]]:
+    """Train `learner` on synthetic batches, one batch a step, in order.
+
+    Args:
+        learner: Read, never changed.
+        parameters: Where training starts; one vector, or one a seed (all trained at once).
+        data: Images, labels and optimiser settings of each step.
+        config: The optimiser.
+        graph: `none`; `whole` keeps the graph back to `parameters` and `data`, and memory grows
+            with the activations of all steps; `checkpointed` keeps the optimiser's state of each
+            step alone and computes the rest again on the way back, with the same gradients.
+
+    Yields:
+        After each step its parameters, and its loss in nats before the update (without graph).
+    """
+    state = start(parameters)
+    for index, row in enumerate(zip(*data, strict=True)):
+        batch = SyntheticData(*row)
+        if graph == "checkpointed":
+            *after, loss = _CheckpointedStep.apply(learner, index, config, *state, *batch)  # type: ignore[no-untyped-call]
+            state = State(*after)
+        else:
+            with torch.set_grad_enabled(graph == "whole"):
+                state, loss = _step(learner, index, config, state, batch)
+        yield state.parameters, loss.detach()
+
+
+def unroll(
+    learner: Learner,
+    parameters: Float[Tensor, "*seeds params"],
+    data: SyntheticData,
+    config: InnerLoopConfig,
+    *,
+    keep: Collection[int] = (),
+    graph: Graph = "none",
+) -> Unrolled:
+    """Run `steps` to the end; keep the parameters after the steps in `keep`, and after the last.
+
+    Steps count from 1; the arguments are those of `steps`.
+    """
+    kept, losses = {}, []
+    for number, (after, loss) in enumerate(
+        steps(learner, parameters, data, config, graph=graph), start=1
+    ):
+        losses.append(loss)
+        if number in keep or number == len(data.images):
+            kept[number] = after
+    return Unrolled(kept, torch.stack(losses))
+
+
+def _step(
+    learner: Learner, index: int, config: InnerLoopConfig, state: State, batch: SyntheticData
+) -> tuple[State, Tensor]:
+    """Compute loss and gradient, apply the optimiser; differentiable where gradients are on."""
+    if state.parameters.dim() == 2:
+        gradient, loss = vmap(grad_and_value(_loss, argnums=1), in_dims=(None, 0, None))(
+            learner, state.parameters, batch
+        )
+    else:
+        differentiable = torch.is_grad_enabled()
+        with torch.enable_grad():
+            parameters = state.parameters
+            if not differentiable or not parameters.requires_grad:
+                parameters = parameters.detach().requires_grad_()
+            loss = _loss(learner, parameters, batch)
+            (gradient,) = torch.autograd.grad(loss, parameters, create_graph=differentiable)
+    return update(state, gradient, batch, index, config), loss
+
+
+def _loss(learner: Learner, parameters: Tensor, batch: SyntheticData) -> Tensor:
+    return soft_cross_entropy(learner.logits(parameters, batch.images), batch.labels)
+
+
+class _CheckpointedStep(torch.autograd.Function):
+    """One step that keeps its inputs alone and runs again when its gradient is asked for."""
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        learner: Learner,
+        index: int,
+        config: InnerLoopConfig,
+        *tensors: Tensor,
+    ) -> tuple[Tensor, ...]:
+        ctx.learner, ctx.index, ctx.config = learner, index, config  # type: ignore[attr-defined]
+        ctx.save_for_backward(*tensors)
+        state, loss = _step(
+            learner, index, config, State(*tensors[:4]), SyntheticData(*tensors[4:])
+        )
+        ctx.mark_non_differentiable(loss)
+        return (*state, loss)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        wanted = ctx.needs_input_grad[3:]
+        tensors = [
+            tensor.detach().requires_grad_(needed)
+            for tensor, needed in zip(ctx.saved_tensors, wanted, strict=True)
+        ]
+        inputs = [t for t, needed in zip(tensors, wanted, strict=True) if needed]
+        with torch.enable_grad():
+            state, _ = _step(
+                ctx.learner,
+                ctx.index,
+                ctx.config,
+                State(*tensors[:4]),
+                SyntheticData(*tensors[4:]),
+            )
+        outputs = [(o, c) for o, c in zip(state, cotangents, strict=False) if o.requires_grad]
+        gradients = iter(
+            torch.autograd.grad(
+                [output for output, _ in outputs],
+                inputs,
+                [cotangent for _, cotangent in outputs],
+                allow_unused=True,
+            )
+        )
+        return None, None, None, *(next(gradients) if needed else None for needed in wanted)

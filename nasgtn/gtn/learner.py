@@ -1,0 +1,47 @@
+"""A network made ready for the inner loop: a pure function of one flat parameter vector."""
+
+import copy
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call, replace_all_batch_norm_modules_
+
+
+class Learner:
+    """A network as a function `(parameters, images) -> logits`, without state of its own.
+
+    Batch normalisation uses the statistics of the batch, never running ones: those lag behind
+    after few steps. Dropout is off, so that a step has one result. All trainable parameters lie
+    in one vector, which makes an optimiser step a handful of operations however many layers
+    there are. Parameters that do not require gradients stay as they are.
+
+    Args:
+        network: Copied, never changed.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = copy.deepcopy(network).eval()
+        replace_all_batch_norm_modules_(self._network)
+        trainable = {n: p for n, p in self._network.named_parameters() if p.requires_grad}
+        if not trainable:
+            raise ValueError("the network must have trainable parameters, got none")
+        self._names = list(trainable)
+        self._shapes = [p.shape for p in trainable.values()]
+        self._sizes = [p.numel() for p in trainable.values()]
+        self.initial: Float[Tensor, " params"] = torch.cat(
+            [p.detach().reshape(-1) for p in trainable.values()]
+        )
+        """Parameters of the network as it came."""
+
+    def logits(
+        self,
+        parameters: Float[Tensor, " params"],
+        images: Float[Tensor, "batch channels height width"],
+    ) -> Float[Tensor, "batch classes"]:
+        pieces = parameters.split(self._sizes)
+        named = {
+            name: piece.view(shape)
+            for name, piece, shape in zip(self._names, pieces, self._shapes, strict=True)
+        }
+        return functional_call(self._network, named, (images,))  # type: ignore[no-any-return]

@@ -1,0 +1,235 @@
+"""Meta-training: the generator learns from how well the learners do that it taught."""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from nasgtn.data import Part
+from nasgtn.errors import DivergedError, InvalidConfigError
+from nasgtn.gtn.inner_loop import unroll
+from nasgtn.gtn.learner import Learner
+from nasgtn.gtn.synthesis import Gtn
+from nasgtn.randomness import derive_seed, torch_rng
+from nasgtn.spaces import SearchSpace
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetaTrainingConfig:
+    """The outer loop: Adam on the meta-loss, its learning rate annealed by a cosine to a tenth."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    n_meta_steps: int = 200
+    """0 leaves the generator as the warm start made it."""
+    learning_rate: float = 0.003
+    settings_learning_rate: float = 0.02
+    """Learning rate of the learned learning rates and momenta, on their log and logit scales."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    epsilon: float = 1e-8
+    clip: float = 2.0
+    """Gradients are cut to this many times their running mean norm."""
+    probe_every: int = 4
+    """Steps between intermediate meta-losses; the last step always has one."""
+    n_images: int = 128
+    """Real images of each meta-loss."""
+    learners: int = 1
+    """Networks a meta-step, each of a new random architecture."""
+    checkpointed: bool = False
+    """Compute each inner step again on the way back: less memory, about a third more time."""
+    save_every: int = 50
+    """Meta-steps between checkpoints that an interrupted run goes on from."""
+    max_skipped: int = 20
+    """So many meta-steps in a row without a finite meta-loss end meta-training."""
+
+    def __post_init__(self) -> None:
+        for name in ("probe_every", "n_images", "learners", "save_every", "max_skipped"):
+            if getattr(self, name) < 1:
+                raise InvalidConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "settings_learning_rate", "epsilon", "clip"):
+            if not getattr(self, name) > 0:
+                raise InvalidConfigError(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.n_meta_steps < 0:
+            raise InvalidConfigError(f"n_meta_steps must be at least 0, got {self.n_meta_steps}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetaStep:
+    """How one meta-step went."""
+
+    meta_step: int
+    """Counts from 1."""
+    meta_loss: float | None
+    """Mean over the probes, in nats; None where it was not finite and the step was skipped."""
+    accuracy: float
+    """Of the learners after their last step, on a real batch; mean over the learners."""
+    gradient_norm: float | None
+    seconds: float
+
+
+def meta_loss(
+    gtn: Gtn, learner: Learner, train: Part, config: MetaTrainingConfig, rng: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Teach one learner and measure it on fresh real batches.
+
+    Returns:
+        The mean cross-entropy over the probes in nats, with its graph (arXiv 1912.07768, sec. 3),
+        and the accuracy after the last step.
+    """
+    data = gtn.synthesise(rng, checkpointed=config.checkpointed)
+    n_steps = len(data.images)
+    probes = {*range(config.probe_every, n_steps + 1, config.probe_every), n_steps}
+    unrolled = unroll(
+        learner,
+        learner.initial,
+        data,
+        gtn.config.inner_loop,
+        keep=probes,
+        graph="checkpointed" if config.checkpointed else "whole",
+    )
+    losses, accuracy = [], torch.zeros(())
+    for parameters in unrolled.parameters.values():
+        real = train.sample(config.n_images, rng)
+        if config.checkpointed:
+            logits = checkpoint(learner.logits, parameters, real.images, use_reentrant=False)
+        else:
+            logits = learner.logits(parameters, real.images)
+        losses.append(F.cross_entropy(logits, real.labels))
+        accuracy = (logits.detach().argmax(dim=1) == real.labels).float().mean()
+    return torch.stack(losses).mean(), accuracy
+
+
+class MetaTraining:
+    """Meta-training under way: changes its `Gtn` in place, one meta-step a call.
+
+    A meta-step depends on the state, the seed and its number alone, so that a training that was
+    interrupted goes on as if it had not been.
+
+    Args:
+        gtn: What learns.
+        space: Learners are networks of random architectures of it.
+        train: Real images that the learners are measured on.
+        config: The outer loop.
+        seed: Decides architectures, initial weights and real batches.
+    """
+
+    def __init__(
+        self, gtn: Gtn, space: SearchSpace, train: Part, config: MetaTrainingConfig, *, seed: int
+    ) -> None:
+        self.gtn = gtn
+        self.n_done = 0
+        """Meta-steps so far."""
+        self._space, self._train, self._config, self._seed = space, train, config, seed
+        self._optimiser = _make_optimiser(gtn, config)
+        self._n_skipped = 0
+        self._running_norm: float | None = None
+
+    def meta_step(self) -> MetaStep:
+        """Do one meta-step; where it is not finite, leave everything as it was and count it.
+
+        Raises:
+            DivergedError: `max_skipped` meta-steps in a row were not finite.
+        """
+        start = time.perf_counter()
+        for group in self._optimiser.param_groups:
+            group["lr"] = group["initial_lr"] * self._annealing()
+        self._optimiser.zero_grad()
+        loss, accuracy = self._backward()
+        gradients = [p.grad for p in self.gtn.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients).item()
+        finite = math.isfinite(loss) and math.isfinite(norm)
+        if finite:
+            self._clip(gradients, norm)
+            self._optimiser.step()
+        self._n_skipped = 0 if finite else self._n_skipped + 1
+        self.n_done += 1
+        if self._n_skipped == self._config.max_skipped:
+            raise DivergedError(
+                "meta-training must have finite meta-losses, but the last "
+                f"{self._n_skipped} meta-steps had none (at meta-step {self.n_done}); lower "
+                "gtn.inner_loop.learning_rate or gtn.meta_training.learning_rate"
+            )
+        return MetaStep(
+            meta_step=self.n_done,
+            meta_loss=loss if finite else None,
+            accuracy=accuracy,
+            gradient_norm=norm if finite else None,
+            seconds=time.perf_counter() - start,
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that the coming meta-steps depend on, by name."""
+        moments = {
+            f"optimiser.{index}.{name}": value
+            for index, values in self._optimiser.state_dict()["state"].items()
+            for name, value in values.items()
+        }
+        norm = math.nan if self._running_norm is None else self._running_norm
+        counters = torch.tensor([self.n_done, self._n_skipped, norm], dtype=torch.float64)
+        learned = {f"gtn.{name}": value for name, value in self.gtn.state_dict().items()}
+        return {**learned, **moments, "counters": counters}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go back to a state that `state` returned."""
+        learned = {name[4:]: value for name, value in state.items() if name.startswith("gtn.")}
+        self.gtn.load_state_dict(learned)
+        whole = self._optimiser.state_dict()
+        whole["state"] = {}
+        for name, value in state.items():
+            if name.startswith("optimiser."):
+                _, index, moment = name.split(".")
+                whole["state"].setdefault(int(index), {})[moment] = value
+        self._optimiser.load_state_dict(whole)
+        done, skipped, norm = state["counters"].tolist()
+        self.n_done, self._n_skipped = int(done), int(skipped)
+        self._running_norm = None if math.isnan(norm) else norm
+
+    def _backward(self) -> tuple[float, float]:
+        """Add up the meta-gradients of this meta-step's learners; return loss and accuracy."""
+        losses, accuracies = [], []
+        for index in range(self._config.learners):
+            stream = derive_seed(self._seed, "meta-step", self.n_done, index)
+            architecture = self._space.sample(stream, self.gtn.task)
+            network = self._space.network(architecture.choices, self.gtn.task, seed=stream)
+            learner = Learner(network.to(self._train.images.device))
+            loss, accuracy = meta_loss(
+                self.gtn, learner, self._train, self._config, torch_rng(stream)
+            )
+            (loss / self._config.learners).backward()
+            losses.append(loss.detach())
+            accuracies.append(accuracy)
+        return torch.stack(losses).mean().item(), torch.stack(accuracies).mean().item()
+
+    def _annealing(self) -> float:
+        """Cosine from 1 to a tenth over the meta-steps."""
+        return 0.1 + 0.45 * (1 + math.cos(math.pi * self.n_done / self._config.n_meta_steps))
+
+    def _clip(self, gradients: list[Tensor], norm: float) -> None:
+        """Cut the gradients to a multiple of their running mean norm."""
+        running = self._running_norm if self._running_norm is not None else norm
+        allowed = self._config.clip * running
+        self._running_norm = 0.9 * running + 0.1 * min(norm, allowed)
+        if norm > allowed:
+            for gradient in gradients:
+                gradient.mul_(allowed / norm)
+
+
+def _make_optimiser(gtn: Gtn, config: MetaTrainingConfig) -> torch.optim.Adam:
+    """Make the meta-optimiser: one group for what makes images, one for optimiser settings."""
+    settings = [gtn.curriculum.log_rates, gtn.curriculum.momentum_logits]
+    others = [p for p in gtn.parameters() if not any(p is s for s in settings)]
+    groups = [(others, config.learning_rate), (settings, config.settings_learning_rate)]
+    return torch.optim.Adam(
+        [
+            {"params": trainable, "lr": rate, "initial_lr": rate}
+            for group, rate in groups
+            if (trainable := [p for p in group if p.requires_grad])
+        ],
+        betas=config.betas,
+        eps=config.epsilon,
+    )

@@ -1,0 +1,155 @@
+"""A trained generator: its weights as safetensors, its configuration as TOML; no pickle."""
+
+import tomllib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import tomli_w
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from nasgtn.artefacts import FORMAT, GENERATOR_CONFIG, GENERATOR_WEIGHTS, write_text
+from nasgtn.errors import ArtefactError, NasgtnError
+from nasgtn.gtn.curriculum import CurriculumConfig
+from nasgtn.gtn.generator import GeneratorConfig
+from nasgtn.gtn.inner_loop import InnerLoopConfig, SyntheticData
+from nasgtn.gtn.meta_training import MetaTrainingConfig
+from nasgtn.gtn.synthesis import Gtn, SynthesisConfig
+from nasgtn.gtn.warm_start import WarmStartConfig
+from nasgtn.randomness import derive_seed, torch_rng
+from nasgtn.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class GtnConfig:
+    """A Generative Teaching Network, and how it is trained."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
+    inner_loop: InnerLoopConfig = field(default_factory=InnerLoopConfig)
+    warm_start: WarmStartConfig = field(default_factory=WarmStartConfig)
+    meta_training: MetaTrainingConfig = field(default_factory=MetaTrainingConfig)
+
+    @property
+    def synthesis(self) -> SynthesisConfig:
+        return SynthesisConfig(
+            generator=self.generator, curriculum=self.curriculum, inner_loop=self.inner_loop
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TrainedGenerator:
+    """What meta-training leaves: enough to make the synthetic batches again, and to say how."""
+
+    gtn: Gtn
+    config: GtnConfig
+    seed: int
+    meta_steps: int
+    seconds: float
+    """Warm start and meta-training together, in wall-clock time."""
+
+    @property
+    def task(self) -> Task:
+        return self.gtn.task
+
+    @torch.no_grad()
+    def synthesise(self) -> SyntheticData:
+        """Make the synthetic batches; the same ones each time. Carries no graph."""
+        return self.gtn.synthesise(torch_rng(derive_seed(self.seed, "synthesis")))
+
+
+def save_generator(trained: TrainedGenerator, folder: Path) -> None:
+    """Write the generator's two files into an existing folder; each whole, or not at all."""
+    write_tensors(folder / GENERATOR_WEIGHTS, trained.gtn.state_dict())
+    facts = {
+        "format": FORMAT,
+        "seed": trained.seed,
+        "meta_steps": trained.meta_steps,
+        "seconds": trained.seconds,
+        "task": asdict(trained.task),
+        "gtn": asdict(trained.config),
+    }
+    write_text(folder / GENERATOR_CONFIG, tomli_w.dumps(facts))
+
+
+def load_generator(
+    folder: Path, *, task: Task | None = None, device: torch.device | str = "cpu"
+) -> TrainedGenerator:
+    """Read a trained generator.
+
+    Args:
+        folder: A run, or any folder with the generator's two files.
+        task: Where given, the generator has to fit it: shape of the images, number of classes.
+        device: Where its tensors shall be.
+
+    Raises:
+        ArtefactError: A file is missing, damaged or of another version, or the generator was
+            made for another task.
+    """
+    path = folder / GENERATOR_CONFIG
+    if not path.is_file():
+        raise ArtefactError(f"{folder} must hold a trained generator, but {path.name} is missing")
+    try:
+        facts = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = facts["format"]
+        if found != FORMAT:
+            raise ArtefactError(f"{path} must be of format {FORMAT}, but is of format {found}")
+        config = TypeAdapter(GtnConfig).validate_python(facts["gtn"])
+        trained = TrainedGenerator(
+            gtn=Gtn(_read_task(facts["task"]), config.synthesis, seed=facts["seed"]),
+            config=config,
+            seed=facts["seed"],
+            meta_steps=facts["meta_steps"],
+            seconds=facts["seconds"],
+        )
+        trained.gtn.load_state_dict(read_tensors(folder / GENERATOR_WEIGHTS))
+    except ArtefactError:
+        raise
+    except (KeyError, TypeError, ValueError, RuntimeError, ValidationError, NasgtnError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ArtefactError(f"the generator in {folder} cannot be read: {reason}") from error
+    if task is not None:
+        _check_fit(trained.task, task, folder)
+    trained.gtn.to(device)
+    return trained
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        ArtefactError: It is missing or damaged.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ArtefactError(f"{path} must be a safetensors file, but: {error}") from error
+
+
+def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write a safetensors file whole, or leave the old one."""
+    partial = path.with_name(path.name + ".part")
+    save_file(
+        {name: value.detach().cpu().contiguous() for name, value in tensors.items()}, partial
+    )
+    partial.replace(path)
+
+
+def _read_task(facts: dict[str, Any]) -> Task:  # as TOML has it: lists for tuples
+    return TypeAdapter(Task).validate_python(facts)
+
+
+def _check_fit(made_for: Task, task: Task, folder: Path) -> None:
+    for what, one, other in (
+        ("images of shape", made_for.input_shape, task.input_shape),
+        ("classes:", made_for.n_classes, task.n_classes),
+    ):
+        if one != other:
+            raise ArtefactError(
+                f"the generator in {folder} was made for {what} {one}, but {task.name} has {other}"
+            )
