@@ -79,7 +79,7 @@ def rank_architectures(
         synthetic=trained.synthesise(),
     )
     asked: Sequence[Architecture] = (
-        read_architectures(architectures, space)
+        read_architectures(architectures, space, splits.task)
         if isinstance(architectures, Path)
         else space.sample_distinct(architectures, derive_seed(config.seed, "rank"), splits.task)
     )

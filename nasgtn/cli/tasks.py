@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,10 @@ from nasgtn.artefacts import CONFIG
 from nasgtn.cli.options import Values, overrides_of, run_config
 from nasgtn.data import Splits
 from nasgtn.data.sources import load_splits
-from nasgtn.errors import InvalidDataError
+from nasgtn.errors import InvalidDataError, InvalidSpaceError
 from nasgtn.spaces import Architecture, SearchSpace
 from nasgtn.spaces.catalogue import find_space
-from nasgtn.spaces.cost import count_multiply_adds, count_parameters
+from nasgtn.spaces.cost import measure_cost
 from nasgtn.task import Task
 
 if TYPE_CHECKING:
@@ -45,14 +46,20 @@ def space_of(config: "RunConfig") -> SearchSpace:
 def describe_architecture(
     space: SearchSpace, architecture: Architecture, task: Task
 ) -> dict[str, Any]:  # Any: it is JSON
-    """Tell an architecture's id, choices, description and size, as values that JSON can hold."""
-    network = space.network(architecture.choices, task, seed=0)
+    """Tell an architecture's id, choices, description and size, as values that JSON can hold.
+
+    The size is None where the network cannot be built or run.
+    """
+    try:
+        cost = measure_cost(space.network(architecture.choices, task, seed=0), task)
+    except Exception:  # noqa: BLE001 - a user's network may raise anything
+        cost = None
     return {
         "architecture_id": architecture.id,
         "choices": architecture.choices,
         "description": architecture.description,
-        "n_parameters": count_parameters(network),
-        "n_multiply_adds": count_multiply_adds(network, task),
+        "n_parameters": cost and cost.n_parameters,
+        "n_multiply_adds": cost and cost.n_multiply_adds,
     }
 
 
@@ -65,8 +72,10 @@ def config_beside(generator: Path | None, values: Values) -> "RunConfig":
     return run_config(values)
 
 
-def read_architectures(path: Path, space: SearchSpace) -> list[Architecture]:
+def read_architectures(path: Path, space: SearchSpace, task: Task) -> list[Architecture]:
     """Read architectures from JSON or JSON Lines: choices, or records that have `choices`.
+
+    One that cannot be built stays among them: its evaluation says why.
 
     Raises:
         InvalidDataError: The file holds something else.
@@ -81,6 +90,8 @@ def read_architectures(path: Path, space: SearchSpace) -> list[Architecture]:
         choices = value.get("choices", value) if isinstance(value, Mapping) else None
         if not isinstance(choices, Mapping) or not choices:
             raise InvalidDataError(f"{path} must hold choices by name, got {str(value)[:60]!r}")
+        with suppress(InvalidSpaceError):
+            space.network(choices, task, seed=0)
         architecture = space.architecture(choices)
         found.setdefault(architecture.id, architecture)
     if not found:

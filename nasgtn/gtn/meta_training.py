@@ -194,8 +194,7 @@ class MetaTraining:
         losses, accuracies = [], []
         for index in range(self._config.learners):
             stream = derive_seed(self._seed, "meta-step", self.n_done, index)
-            architecture = self._space.sample(stream, self.gtn.task)
-            network = self._space.network(architecture.choices, self.gtn.task, seed=stream)
+            network = self._space.sample_network(stream, self.gtn.task)
             learner = Learner(network.to(self._train.images.device))
             loss, accuracy = meta_loss(
                 self.gtn, learner, self._train, self._config, torch_rng(stream)

@@ -13,6 +13,9 @@ from nasgtn.randomness import derive_seed, seeded
 from nasgtn.spaces.choices import Choice, Choices, FixedTrial, RandomTrial, RecordingTrial, Trial
 from nasgtn.task import Task
 
+DRAWS = 16
+"""Random architectures that are tried before a space is given up."""
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -133,12 +136,38 @@ class SearchSpace:
             return self._build(FixedTrial(choices), task).train()
 
     def check(self, task: Task, *, seed: int = 0) -> None:
-        """Build one random network and run it, to find a space's mistakes before a search.
+        """Build random networks until one runs, to find a space's mistakes before a search.
 
         Raises:
-            InvalidSpaceError: It cannot be built or run, or its output has a wrong shape.
+            InvalidSpaceError: None of `DRAWS` can be built and run, or has outputs of the right
+                shape; the message is that of the first one.
         """
-        network = self.network(self.sample(seed, task).choices, task, seed=seed)
+        self.sample_network(seed, task)
+
+    def sample_network(self, seed: int, task: Task) -> nn.Module:
+        """Build the network of a random architecture: the first of `DRAWS` that runs.
+
+        So an architecture that cannot be built or run costs a draw, and not the whole work.
+
+        Returns:
+            A module on the CPU, in training mode; nothing has run through it.
+
+        Raises:
+            InvalidSpaceError: None of them runs; the message is that of the first one.
+        """
+        failure: InvalidSpaceError | None = None
+        for draw in range(DRAWS):
+            stream = derive_seed(seed, "draw", draw) if draw else seed
+            try:
+                choices = self.sample(stream, task).choices
+                self._check_output(self.network(choices, task, seed=stream), task, stream)
+                return self.network(choices, task, seed=stream)
+            except InvalidSpaceError as error:
+                failure = failure or error
+        assert failure is not None
+        raise failure
+
+    def _check_output(self, network: nn.Module, task: Task, seed: int) -> None:
         try:
             with torch.no_grad(), seeded(seed):
                 output = network(torch.zeros(2, *task.input_shape))

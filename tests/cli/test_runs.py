@@ -146,7 +146,8 @@ def test_given_architectures_are_ranked_as_records_choices_or_a_listing(
         ("no json", 1, "must hold JSON or JSON Lines"),
         ("", 1, "at least one architecture"),
         ("[1, 2]", 1, "must hold choices by name"),
-        ('{"width": 5}', 2, "activation"),
+        ('{"width": 5}', 2, "width"),
+        ('{"width": 8}', 2, "activation"),
     ],
 )
 def test_files_of_choices_that_hold_something_else_are_refused(
@@ -222,7 +223,7 @@ def test_estimators_are_compared_with_a_table(
     assert flops["spearman"] > params["spearman"] > 0
     assert "test_acc_mean" in refused(*args, f"{table}:test_acc_men", code=2)
     refused(*args, f"{shared_data}/none.csv:test_acc_mean", code=1)
-    assert "did you mean flops" in refused(*args[:7], "--estimators", "flop", code=2)
+    assert "did you mean flops" in refused(*args[:8], "--estimators", "flop", code=2)
 
 
 def test_comparisons_with_other_settings_are_not_mixed(

@@ -151,3 +151,34 @@ def test_a_description_is_read_back_where_the_space_can(tiny_space: SearchSpace)
     assert space.from_description("4") == space.architecture({"width": 4})
     with pytest.raises(InvalidConfigError, match="description 'wide', but its parse raised Value"):
         space.from_description("wide")
+
+
+def sometimes(trial: Trial, task: Task) -> nn.Module:
+    """Every second architecture cannot be built, and every fourth cannot be run."""
+    kind = trial.suggest_int("kind", 0, 3)
+    if kind < 2:
+        raise RuntimeError("no such layer")
+    n_features = int(np.prod(task.input_shape)) + (kind == 2)
+    return nn.Sequential(
+        nn.BatchNorm2d(task.n_channels), nn.Flatten(), nn.Linear(n_features, task.n_classes)
+    )
+
+
+def test_architectures_that_do_not_run_cost_a_draw_and_not_the_work(toy_task: Task) -> None:
+    space = space_of(sometimes)
+    kinds = {space_choice(space, seed, toy_task) for seed in range(8)}
+    assert len(kinds) > 1  # some of the first draws fail
+    for seed in range(8):
+        network = space.sample_network(seed, toy_task)
+        assert network.training
+        assert network(torch.zeros(2, *toy_task.input_shape)).shape == (2, toy_task.n_classes)
+    again = space.sample_network(7, toy_task)
+    norm = next(module for module in again.modules() if isinstance(module, nn.BatchNorm2d))
+    assert norm.num_batches_tracked == 0
+
+
+def space_choice(space: SearchSpace, seed: int, task: Task) -> str:
+    try:
+        return str(space.sample(seed, task).choices["kind"])
+    except InvalidSpaceError:
+        return "not built"
