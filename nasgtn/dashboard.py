@@ -19,8 +19,9 @@ from PIL import Image
 from nasgtn.artefacts import BASELINES, PROXY, REPORT, VERIFICATION
 from nasgtn.errors import InvalidConfigError
 from nasgtn.report import RunData, Summary, summarise, words
-from nasgtn.report.figures import draw
+from nasgtn.report.figures import TITLES, draw
 from nasgtn.report.picture import picture
+from nasgtn.report.summary import Verified
 from nasgtn.search import StudyPlace
 from nasgtn.search.objective import ARCHITECTURE_ID
 from nasgtn.search.study import PROXY_STUDY, VERIFICATION_STUDY, opened
@@ -59,6 +60,7 @@ def publish(place: StudyPlace, data: RunData, folder: Path, artefacts: Path) -> 
             package.save_note(study, text)
             for graph, figure in figures.items():
                 if name == PROXY_STUDY or graph in OF_TRUTH:
+                    figure.update_layout(title=TITLES[graph], margin_t=90)
                     package.save_plotly_graph_object(study, figure, graph_object_id=graph)
         if VERIFICATION_STUDY in studies:
             _note_trials(package, studies[VERIFICATION_STUDY], summary)
@@ -125,7 +127,7 @@ def note(data: RunData, summary: Summary) -> str:
             "| --- | --- | ---: | ---: | ---: |",
         ]
         table += [
-            f"| {_code(row.description)} | {'control' if row.is_control else 'candidate'} | "
+            f"| {_code(row.description)} | {_role(row, summary)} | "
             f"{words.number(row.proxy_score, 3)} | {words.percent(row.test_accuracy)} | "
             f"{words.count(row.n_parameters)} |"
             for row in rows
@@ -171,21 +173,24 @@ def _objective_names(study: str, data: RunData) -> list[str]:
 def _note_trials(package: ModuleType, study: optuna.Study, summary: Summary) -> None:
     """Say beside each verified trial what it is, and how its two scores compare."""
     rows = {row.architecture_id: row for row in summary.verified}
-    winner = summary.winner.architecture_id if summary.winner else None
     for frozen in study.get_trials(deepcopy=False):
         row = rows.get(frozen.user_attrs.get(ARCHITECTURE_ID, ""))
         if row is None:
             continue
-        role = "control" if row.is_control else "candidate"
         text = (
-            f"**{'Winner' if row.architecture_id == winner else role.capitalize()}** "
-            f"{_code(row.description)}\n\n"
+            f"**{_role(row, summary).capitalize()}** {_code(row.description)}\n\n"
             f"Proxy score {words.number(row.proxy_score, 3)}, "
             f"test accuracy {words.percent(row.test_accuracy)}, "
             f"validation accuracy {words.percent(row.validation_accuracy)}, "
             f"{words.count(row.n_parameters)} parameters.\n"
         )
         package.save_note(optuna.trial.Trial(study, frozen._trial_id), text)
+
+
+def _role(row: Verified, summary: Summary) -> str:
+    if summary.winner is not None and row.architecture_id == summary.winner.architecture_id:
+        return "winner"
+    return "control" if row.is_control else "candidate"
 
 
 def _files(data: RunData, folder: Path) -> dict[str, bytes]:

@@ -44,9 +44,6 @@ from nasgtn.spaces import Choices, SearchSpace
 from nasgtn.spaces.catalogue import find_space
 from nasgtn.task import Task
 
-STEPS_SHOWN = 6
-"""Synthetic batches of which the report shows an image of each class."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class RunStatus:
@@ -182,17 +179,12 @@ def layers(network: nn.Module, task: Task) -> list[dict[str, Any]]:  # values of
 def _pictures(
     synthetic: SyntheticData, task: Task
 ) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
-    """Take one image a class from a few steps, first and last among them, as pixels."""
-    n_steps = len(synthetic.images)
-    steps = sorted({round(x) for x in np.linspace(0, n_steps - 1, min(STEPS_SHOWN, n_steps))})
-    images = synthetic.images[steps].detach().cpu()
-    chosen = synthetic.labels[steps].detach().cpu().argmax(dim=1)  # the clearest of each class
-    picked = torch.stack([batch[index] for batch, index in zip(images, chosen, strict=True)])
+    """Turn synthetic batches back into pixels, channels last; a soft label counts as its class."""
     shape = (1, 1, -1, 1, 1)
-    pixels = picked * torch.tensor(task.std).view(shape) + torch.tensor(task.mean).view(shape)
-    channels_last = (255 * pixels.clamp(0, 1)).round().to(torch.uint8).movedim(2, -1)
-    labels = np.tile(np.arange(task.n_classes), (len(steps), 1))
-    return channels_last.numpy(), labels
+    mean, std = (torch.tensor(values).view(shape) for values in (task.mean, task.std))
+    pixels = (255 * (synthetic.images.detach().cpu() * std + mean).clamp(0, 1)).round()
+    labels = synthetic.labels.detach().cpu().argmax(dim=2)
+    return pixels.to(torch.uint8).movedim(2, -1).numpy(), labels.numpy()
 
 
 def _winner_layers(folder: Path, space: SearchSpace, task: Task) -> list[dict[str, Any]]:

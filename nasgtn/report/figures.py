@@ -10,6 +10,17 @@ from nasgtn.report.summary import Estimator, RunData, Summary, Verified
 
 # Told apart on white and on near-black, and by the colour blind; symbols differ as well.
 BLUE, ORANGE, GREY, GREEN, RED = "#3a7bd5", "#d9730d", "#858b94", "#1a9a7a", "#d64550"
+TITLES = {
+    "agreement": "Proxy against truth",
+    "estimators": "Estimators",
+    "history": "Search history",
+    "importances": "Parameter importances",
+    "learning-rates": "Learned learning rates",
+    "momenta": "Learned momenta",
+    "meta-loss": "Meta-loss",
+    "meta-accuracy": "Accuracy in meta-training",
+}
+"""Every figure of a report, by the name that the page knows it under."""
 _LAYOUT = {
     "template": "none",
     "autosize": True,
@@ -40,7 +51,7 @@ _STATES = {  # state of a trial -> name, colour, symbol
 
 
 def draw(data: RunData, summary: Summary) -> dict[str, go.Figure]:
-    """Draw every figure that has something to show, by the name the page knows it under."""
+    """Draw every figure that has something to show, by the names of `TITLES`."""
     figures = {
         "agreement": agreement_figure(summary.verified, summary.winner),
         "estimators": estimators_figure(summary.estimators),

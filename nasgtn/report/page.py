@@ -14,7 +14,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from nasgtn.report import words
-from nasgtn.report.figures import draw
+from nasgtn.report.figures import TITLES, draw
 from nasgtn.report.picture import picture
 from nasgtn.report.summary import RunData, summarise
 
@@ -66,6 +66,7 @@ def render(data: RunData) -> str:
         summary=summary,
         proxy=summary.proxy,
         figures={name: figure_json(figure) for name, figure in draw(data, summary).items()},
+        titles=TITLES,
         curriculum=curriculum,
         sheet=base64.b64encode(curriculum.png).decode() if curriculum else "",
         winner_in_words=words.winner_in_words(summary, data.task),
