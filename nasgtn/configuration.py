@@ -70,6 +70,10 @@ class RunConfig:
         pick_device(self.device)
         if self.generator is None:
             check_steps(self.proxy, self.gtn)
+        if self.search.prune and self.proxy.n_probes < 2:
+            raise InvalidConfigError(
+                f"search.prune needs proxy.n_probes of at least 2, got {self.proxy.n_probes}"
+            )
 
 
 def check_steps(proxy: ProxyConfig, gtn: GtnConfig) -> None:

@@ -68,6 +68,7 @@ from nasgtn.search import (
 )
 from nasgtn.spaces import Choice, SearchSpace
 from nasgtn.spaces.catalogue import find_space
+from nasgtn.task import Task
 from nasgtn.verification import Chosen, evaluate_baselines, verify_chosen
 
 __all__ = [
@@ -86,6 +87,9 @@ __all__ = [
     "verify",
     "write_report",
 ]
+
+CHECKED_ARCHITECTURES = 8
+"""A search space is refused where none of so many random architectures can be used."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,7 +226,7 @@ def _prepare(config: RunConfig, folder: Path) -> _Run:
     device = pick_device(config.device)
     space = find_space(config.space.name, config.space.options)
     splits = load_splits(config.data, seed=config.seed)
-    space.check(splits.task, seed=config.seed)
+    _check_space(space, splits.task, config.seed)
     if config.generator is not None:
         generator = load_generator(Path(config.generator), task=splits.task)
         check_steps(config.proxy, generator.config)
@@ -230,6 +234,19 @@ def _prepare(config: RunConfig, folder: Path) -> _Run:
     if config.search.storage is not None:
         check_storage(run.place)
     return run
+
+
+def _check_space(space: SearchSpace, task: Task, seed: int) -> None:
+    """Refuse a space that cannot be used; one that fails for some architectures can be."""
+    errors: list[InvalidSpaceError] = []
+    for draw in range(CHECKED_ARCHITECTURES):
+        try:
+            space.check(task, seed=derive_seed(seed, "check", draw))
+        except InvalidSpaceError as error:
+            errors.append(error)
+        else:
+            return
+    raise errors[0]
 
 
 def _load(folder: Path) -> _Run:
@@ -344,6 +361,7 @@ def _baselines(run: _Run, generator: TrainedGenerator) -> list[Evaluator]:
         n_steps,
         run.config.proxy,
         generator.config.inner_loop,
+        batch_size=generator.config.curriculum.batch_size,
     )
     return [*(made(space, task, train) for made in ZERO_COST.values()), real]
 

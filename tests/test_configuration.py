@@ -97,6 +97,7 @@ def test_values_are_taken_as_they_stand_in_toml() -> None:
         ({"device": "cuda:99"}, InvalidConfigError, "device must be .*, got 'cuda:99'"),
         ({"space": {"options": {"a": [1]}}}, InvalidConfigError, "space.options.a.*"),
         ({"proxy": {"n_steps": 99}}, InvalidConfigError, "n_steps must be at most .*, got 99"),
+        ({"search": {"prune": True}}, InvalidConfigError, "prune needs proxy.n_probes of at leas"),
         ({"training": {"epochs": 0}}, InvalidConfigError, "epochs must be at least 1"),
         ({"verification": {"candidates": 0}}, InvalidConfigError, "candidates must be at least 1"),
     ],

@@ -12,11 +12,13 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 from command_line import TINY_SPACE, write_toy_archive
 
 from nasgtn.errors import ArtefactError, InvalidSpaceError, NasgtnError
+from nasgtn.gtn import load_generator
 from nasgtn.pipeline import (
     RunConfig,
     RunResult,
@@ -235,13 +237,17 @@ def test_status_tells_the_stage_and_how_far_it_is(copied: Path, run: RunResult) 
 
 
 def test_run_data_shows_the_curriculum_as_pixels(run: RunResult) -> None:
-    synthetic = run_data(run.folder).synthetic
-    assert synthetic is not None
-    images, labels = synthetic
-    assert images.shape == (4, 3, 8, 8, 1)
-    assert images.dtype.name == "uint8"
-    assert labels.tolist() == [[0, 1, 2]] * 4
-    assert images.std() > 0
+    data = run_data(run.folder)
+    assert data.synthetic is not None
+    images, labels = data.synthetic
+    assert images.shape == (4, 12, 8, 8, 1)
+    assert images.dtype == np.uint8
+    made = load_generator(run.folder).synthesise()
+    assert np.array_equal(labels, made.labels.argmax(dim=2).numpy())
+    pixels = made.images[2, 3, 0].numpy() * data.task["std"][0] + data.task["mean"][0]
+    expected = (pixels.clip(0, 1) * 255).round()
+    assert np.abs(images[2, 3, :, :, 0] - expected).max() <= 1
+    assert list(data.learning_rates) == pytest.approx(made.learning_rates.tolist())
 
 
 def test_run_data_lists_the_layers_of_the_winner(run: RunResult) -> None:

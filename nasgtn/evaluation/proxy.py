@@ -3,6 +3,7 @@
 `RealSteps` does the same with real batches: what the generator has to beat.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,7 +14,7 @@ from torch.func import vmap
 from torch.nn import functional as F
 
 from nasgtn.data import Part
-from nasgtn.errors import InvalidConfigError
+from nasgtn.errors import DivergedError, InvalidConfigError
 from nasgtn.evaluation.evaluator import Report, Scores
 from nasgtn.gtn import InnerLoopConfig, Learner, SyntheticData, steps
 from nasgtn.randomness import derive_seed, torch_rng
@@ -178,6 +179,8 @@ class _Probing:
             if report is not None and not report(number, metrics[self.config.metric]):
                 break
         metrics = _summary(probes, losses)
+        if not math.isfinite(metrics["loss"]):  # its accuracy looks like chance
+            raise DivergedError(f"the learner's loss must be finite, got {-metrics['loss']}")
         return Scores(score=metrics[self.config.metric], metrics=metrics, curve=tuple(curve))
 
     def _initialise(

@@ -42,8 +42,9 @@ class SearchConfig:
     max_latency_ms: float | None = None
     """Architectures that need more milliseconds for one image are not evaluated."""
     prune: bool = False
-    """Stop evaluations whose intermediate scores lie below the median of the earlier ones. Their
-    scores cannot be compared with the others', so they never become candidates."""
+    """Stop evaluations whose scores on the way lie below the median of the earlier ones (so
+    `proxy.n_probes` must be 2 or more). What was stopped never becomes a candidate, since its
+    score cannot be compared with the others'."""
     workers: int = 1
     """Processes that evaluate side by side. More than one: runs with the same seed differ."""
     storage: str | None = None

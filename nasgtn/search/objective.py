@@ -83,7 +83,7 @@ def run_trial(study: optuna.Study, problem: Problem, config: SearchConfig) -> bo
         study.tell(trial, state=TrialState.PRUNED)
         return False
     if failure is None:
-        evaluation = _evaluate(problem, architecture, trial, config)
+        evaluation = _evaluate(problem, architecture, study, trial, config)
         evaluation = replace(evaluation, metrics={**evaluation.metrics, **costs})
     else:
         evaluation = _failed(problem, architecture, failure, time.perf_counter() - start)
@@ -119,15 +119,20 @@ def proxy_seed(root: int) -> int:
 
 
 class _Pruning:
-    """Tells Optuna the scores on the way, and stops where its pruner says so."""
+    """Tells Optuna the scores on the way, and stops where its pruner says so.
 
-    def __init__(self, trial: optuna.Trial) -> None:
+    Never after the last step of the complete evaluations: then there is nothing left to save.
+    """
+
+    def __init__(self, study: optuna.Study, trial: optuna.Trial) -> None:
         self._trial = trial
+        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        self._last_step = max((other.last_step or 0 for other in complete), default=0)
         self.is_pruned = False
 
     def __call__(self, step: int, score: float) -> bool:
         self._trial.report(score, step)
-        self.is_pruned = self._trial.should_prune()
+        self.is_pruned = step < self._last_step and self._trial.should_prune()
         return not self.is_pruned
 
 
@@ -217,15 +222,18 @@ def _limits(config: SearchConfig) -> dict[str, float | None]:
 
 
 def _evaluate(
-    problem: Problem, architecture: Architecture, trial: optuna.Trial, config: SearchConfig
+    problem: Problem,
+    architecture: Architecture,
+    study: optuna.Study,
+    trial: optuna.Trial,
+    config: SearchConfig,
 ) -> Evaluation:
     seed = proxy_seed(problem.seed)
     if config.prune:
-        pruning = _Pruning(trial)
+        pruning = _Pruning(study, trial)
         evaluation = evaluate(problem.evaluator, architecture, seed=seed, report=pruning)
         if pruning.is_pruned:
-            metrics = {**evaluation.metrics, IS_PRUNED: 1.0}
-            return replace(evaluation, metrics=metrics)
+            return replace(evaluation, metrics={**evaluation.metrics, IS_PRUNED: 1.0})
         return evaluation
     evaluation = evaluate(problem.evaluator, architecture, seed=seed)
     if len(config.objectives) == 1:  # Optuna takes intermediate values of one objective only
