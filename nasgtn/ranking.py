@@ -19,6 +19,8 @@ Interval = tuple[float, float]
 
 MIN_ARCHITECTURES = 3
 """Below this a rank correlation says nothing."""
+MIN_FOR_INTERVAL = 5
+"""Below this most resamples hold one or two architectures over and over."""
 LEVEL = 0.95
 """Part of the resamples that an interval covers."""
 _MAX_ELEMENTS = 4_000_000  # of one temporary array: 32 MB
@@ -29,7 +31,8 @@ class Bootstrap:
     """A percentile interval from resampled architectures."""
 
     interval: Interval | None
-    """None where the statistic does not exist, or exists in less than half of the resamples."""
+    """None for fewer than five architectures, and where the statistic exists in less than half of
+    the resamples."""
     n_resamples: int
     n_degenerate: int
     """Resamples left out because they were constant in scores or truth."""
@@ -213,8 +216,8 @@ def _point(statistic: _OfCounts, x: Floats, y: Floats) -> float | None:
 def _bootstrap(
     statistic: _OfCounts, x: Floats, y: Floats, rng: np.random.Generator, n_resamples: int
 ) -> Bootstrap:
-    if len(x) < MIN_ARCHITECTURES:
-        return Bootstrap(None, n_resamples, n_resamples)
+    if len(x) < MIN_FOR_INTERVAL:
+        return Bootstrap(None, 0, 0)
     values = np.concatenate(
         [statistic(x, y, counts) for counts in _resamples(len(x), rng, n_resamples)]
     )

@@ -145,13 +145,22 @@ def test_same_seed_gives_the_same_intervals_and_another_seed_others() -> None:
 
 
 def test_degenerate_resamples_are_counted_and_left_out() -> None:
-    # Constant where only the last came (1 of 27 resamples), or where it did not come (8).
+    # Scores are constant where only the last came (1 of 5^5 resamples), or where it did not (4^5).
     rng = np.random.default_rng(0)
-    found = ranking.bootstrap_spearman([0, 0, 1], [0, 1, 2], rng=rng, n_resamples=5000)
-    assert found.n_degenerate / 5000 == pytest.approx((8 + 1) / 27, abs=0.03)
+    found = ranking.bootstrap_spearman([0, 0, 0, 0, 1], [0, 1, 2, 3, 4], rng=rng, n_resamples=5000)
+    assert found.n_degenerate / 5000 == pytest.approx((4**5 + 1) / 5**5, abs=0.03)
     assert found.interval is not None
-    constant = ranking.bootstrap_spearman([1, 1, 1, 1], [0, 1, 2, 3], rng=rng)
+    constant = ranking.bootstrap_spearman([1] * 6, [0, 1, 2, 3, 4, 5], rng=rng)
     assert (constant.interval, constant.n_degenerate) == (None, 1000)
+
+
+def test_fewer_than_five_have_a_correlation_but_no_interval() -> None:
+    found = ranking.agreement([0, 1, 2, 3], [0, 1, 2, 3], seed=0)
+    assert found.spearman == 1
+    assert found.spearman_interval is None
+    assert (
+        ranking.agreement([0, 1, 2, 3, 4], [0, 1, 2, 4, 3], seed=0).spearman_interval is not None
+    )
 
 
 def test_constant_scores_give_none_and_the_recall_of_chance() -> None:

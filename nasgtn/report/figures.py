@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 from typing import Any
 
 import plotly.graph_objects as go
@@ -10,6 +11,8 @@ from nasgtn.report.summary import Estimator, RunData, Summary, Verified
 
 # Told apart on white and on near-black, and by the colour blind; symbols differ as well.
 BLUE, ORANGE, GREY, GREEN, RED = "#3a7bd5", "#d9730d", "#858b94", "#1a9a7a", "#d64550"
+MIN_WINDOW = 5
+"""Meta-steps that a running mean takes in at least."""
 TITLES = {
     "agreement": "Proxy against truth",
     "estimators": "Estimators",
@@ -171,17 +174,21 @@ def meta_training_figure(
 ) -> go.Figure | None:
     """One number of the meta-training, over the meta-steps; skipped ones are left out."""
     rows = [row for row in data.meta_training if row.get(key) is not None]
-    return (
-        _line(
-            [row["meta_step"] for row in rows],
-            [row[key] for row in rows],
-            "meta-step",
-            name,
-            colour,
-        ).update_yaxes(tickformat=tickformat)
-        if rows
-        else None
-    )
+    if not rows:
+        return None
+    steps, values = [row["meta_step"] for row in rows], [float(row[key]) for row in rows]
+    figure = _line(steps, values, "meta-step", name, colour)
+    if len(rows) >= 2 * MIN_WINDOW:
+        figure.update_traces(opacity=0.35)
+        mean = _line(steps, _running_mean(values), "meta-step", name, colour).data[0]
+        figure.add_trace(mean.update(line_width=2.5))
+    return figure.update_layout(showlegend=False).update_yaxes(tickformat=tickformat)
+
+
+def _running_mean(values: list[float]) -> list[float]:
+    """Mean over a twentieth of the steps around each; over fewer at the ends."""
+    half = max(MIN_WINDOW, len(values) // 20) // 2
+    return [fmean(values[max(0, i - half) : i + half + 1]) for i in range(len(values))]
 
 
 def curriculum_figure(values: Sequence[float], name: str, colour: str = BLUE) -> go.Figure | None:

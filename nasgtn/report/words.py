@@ -10,6 +10,8 @@ from nasgtn.report.summary import Costs, Estimator, RunData, Summary, Verified
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 SPACE = "\N{NO-BREAK SPACE}"
+FEW = 10
+"""Below so many verified architectures, the bounds of an interval say little themselves."""
 
 
 def percent(value: float | None) -> str:
@@ -179,13 +181,14 @@ def cost_in_words(costs: Costs) -> str:
     )
     if costs.full_seconds is None or costs.speed_up is None:
         return said
-    said += f" Training them all in full would have taken about {duration(n * costs.full_seconds)}"
+    full = duration(n * costs.full_seconds)
     if costs.break_even is None:
-        return said + ": nothing is saved, since a full training is as fast as a proxy score."
+        return f"{said} A full training is as fast as a proxy score, so nothing was saved."
+    pays = f"The generator pays from {plural(costs.break_even, 'candidate')} on."
     if costs.speed_up < 1:
-        return said + f": the generator pays from {plural(costs.break_even, 'candidate')} on."
-    said += f", {factor(costs.speed_up)} times as long. "
-    return said + f"The generator pays from {plural(costs.break_even, 'candidate')} on."
+        return f"{said} Training them all in full would have taken less, about {full}. {pays}"
+    times = f"{factor(costs.speed_up)} times as long"
+    return f"{said} Training them all in full would have taken about {full}, {times}. {pays}"
 
 
 def search_in_words(data: RunData, summary: Summary) -> str:

@@ -15,6 +15,7 @@ from nasgtn.report.figures import (
     estimators_figure,
     history_figure,
     importances_figure,
+    meta_training_figure,
 )
 from nasgtn.report.picture import MAX_CLASSES, picture
 
@@ -104,6 +105,23 @@ def test_importances_are_sorted_with_the_largest_on_top(data: RunData) -> None:
     figure = importances_figure(data)
     assert figure is not None
     assert list(figure.data[0].y) == ["head", "kernel", "depth", "norm", "width"]
+
+
+def test_meta_training_shows_a_running_mean(data: RunData) -> None:
+    figure = meta_training_figure(data, "meta_loss", "meta-loss")
+    assert figure is not None
+    values, means = (np.asarray(trace.y) for trace in figure.data)
+    assert means[100] == pytest.approx(values[95:106].mean())
+    assert means[0] == pytest.approx(values[:6].mean())
+    skipped: list[dict[str, float | None]] = [
+        {"meta_step": 0, "meta_loss": None},
+        {"meta_step": 1, "meta_loss": 2.0},
+    ]
+    figure = meta_training_figure(
+        dataclasses.replace(data, meta_training=skipped), "meta_loss", "meta-loss"
+    )
+    assert figure is not None
+    assert [list(trace.x) for trace in figure.data] == [[1]]
 
 
 def test_markup_of_users_does_not_reach_plotly(data: RunData) -> None:

@@ -198,7 +198,7 @@ def constant(data: RunData) -> RunData:
         ),
         (
             dataclasses.replace(make_run(), costs={"meta_training": 1e6}),
-            ["the generator pays from"],
+            ["would have taken less", "candidates from which the generator pays;"],
         ),
     ],
     ids=["unverified", "one", "two", "controls", "constant", "failed", "empty", "dear"],
