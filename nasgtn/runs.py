@@ -37,10 +37,11 @@ from nasgtn.configuration import (
 )
 from nasgtn.errors import NasgtnError
 from nasgtn.gtn import SyntheticData, TrainedGenerator, load_generator
+from nasgtn.ranking import Agreement
 from nasgtn.records import Evaluation, read_records
-from nasgtn.report import RunData
+from nasgtn.report import RunData, summarise
 from nasgtn.search import StudyPlace, comparable, history, importances, study_place
-from nasgtn.spaces import Choices, SearchSpace
+from nasgtn.spaces import Choice, Choices, SearchSpace
 from nasgtn.spaces.catalogue import find_space
 from nasgtn.task import Task
 
@@ -66,6 +67,31 @@ class RunStatus:
     """Description of the architecture of the best score."""
     seconds: float
     """Spent on meta-steps and evaluations."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What a finished run found."""
+
+    folder: Path
+    report: Path
+    winner: str | None
+    """Description of the winner; None where every full training failed."""
+    architecture_id: str | None
+    choices: Mapping[str, Choice]
+    test_accuracy: float | None
+    validation_accuracy: float | None
+    n_parameters: int | None
+    n_multiply_adds: int | None
+    control_accuracy: float | None
+    """Mean test accuracy of the control."""
+    n_candidates: int
+    """Distinct architectures that the proxy scored."""
+    n_verified: int
+    agreement: Agreement | None
+    """Between the proxy and the ground truth, over what was verified."""
+    seconds: float
+    """Of all stages together."""
 
 
 def status(folder: Path) -> RunStatus:
@@ -138,6 +164,28 @@ def run_data(folder: Path) -> RunData:
         },
         learning_rates=synthetic.learning_rates.tolist() if synthetic else (),
         momenta=synthetic.momenta.tolist() if synthetic else (),
+    )
+
+
+def run_result(folder: Path) -> RunResult:
+    """Sum up what a run found."""
+    summary = summarise(run_data(folder))
+    winner = summary.winner
+    return RunResult(
+        folder=folder,
+        report=folder / REPORT,
+        winner=winner.description if winner else None,
+        architecture_id=winner.architecture_id if winner else None,
+        choices=winner.choices if winner else {},
+        test_accuracy=winner.test_accuracy if winner else None,
+        validation_accuracy=winner.validation_accuracy if winner else None,
+        n_parameters=winner.n_parameters if winner else None,
+        n_multiply_adds=winner.n_multiply_adds if winner else None,
+        control_accuracy=summary.control_mean,
+        n_candidates=summary.costs.n_candidates,
+        n_verified=sum(one.test_accuracy is not None for one in summary.verified),
+        agreement=summary.proxy.agreement if summary.proxy else None,
+        seconds=sum(summary.costs.stages.values()),
     )
 
 

@@ -91,7 +91,8 @@ def verify_chosen(
     keeping = _Keeping(truth, best)
     done = {(record.architecture_id, record.seed): record for record in read_records(path)}
     todo = [(one, seed) for one in chosen.all for seed in seeds]
-    progress("verification", len(done), len(done) + len(todo))
+    n_done = sum((one.architecture_id, seed) in done for one, seed in todo)
+    progress("verification", n_done, len(todo), _best_so_far(list(done.values())))
     for number, (one, seed) in enumerate(todo, start=1):
         key = one.architecture_id, seed
         if key not in done:

@@ -274,14 +274,17 @@ def test_run_data_hides_a_password(copied: Path) -> None:
 
 
 def test_a_trained_generator_is_taken_as_it_is(
-    run: RunResult, config: RunConfig, tmp_path: Path
+    copied: Path, run: RunResult, config: RunConfig, tmp_path: Path
 ) -> None:
-    given = replace(config, generator=str(run.folder), search=replace(config.search, trials=3))
-    result = run_search(given, tmp_path / "run")
+    given = replace(config, generator=str(copied), search=replace(config.search, trials=3))
+    result = run_search(given, tmp_path / "another")
     for name in ("generator.safetensors", "generator.toml"):
         assert (result.folder / name).read_bytes() == (run.folder / name).read_bytes()
     first = timeless(run.folder / "proxy.jsonl")[:3]
     assert timeless(result.folder / "proxy.jsonl") == first
+    shutil.rmtree(copied)  # the run has a copy of its own
+    result.report.unlink()
+    assert resume(result.folder).n_candidates == 3
 
 
 def refused(config: RunConfig, folder: Path, error: type[NasgtnError], message: str) -> None:

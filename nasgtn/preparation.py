@@ -1,0 +1,142 @@
+"""Loads and checks what the stages of a run read; and guards its folder while they work."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nasgtn.artefacts import CONFIG, GENERATOR_CONFIG, JOURNAL, STUDY
+from nasgtn.configuration import (
+    TASK,
+    RunConfig,
+    check_steps,
+    pick_device,
+    read_config,
+    read_facts,
+)
+from nasgtn.data import Splits
+from nasgtn.data.sources import load_splits
+from nasgtn.errors import ArtefactError, InvalidSpaceError
+from nasgtn.gtn import load_generator
+from nasgtn.randomness import derive_seed
+from nasgtn.records import mend_lines
+from nasgtn.search import StudyPlace, check_storage, study_place
+from nasgtn.spaces import SearchSpace
+from nasgtn.spaces.catalogue import find_space
+from nasgtn.task import Task
+
+CHECKED_ARCHITECTURES = 8
+"""A search space is refused where none of so many random architectures can be used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run with everything that its stages read."""
+
+    folder: Path
+    config: RunConfig
+    space: SearchSpace
+    splits: Splits
+    device: torch.device
+
+    @property
+    def place(self) -> StudyPlace:
+        return study_place(self.config.search, self.folder, file=STUDY, journal=JOURNAL)
+
+
+def prepare(config: RunConfig, folder: Path) -> Run:
+    """Load and check everything that a run reads, before it writes.
+
+    Raises:
+        NasgtnError: A mistake of the user; the message says which.
+    """
+    device = pick_device(config.device)
+    space = find_space(config.space.name, config.space.options)
+    splits = load_splits(config.data, seed=config.seed)
+    _check_space(space, splits.task, config.seed)
+    if config.generator is not None and not (folder / GENERATOR_CONFIG).exists():
+        generator = load_generator(Path(config.generator), task=splits.task)
+        check_steps(config.proxy, generator.config)
+    run = Run(folder=folder, config=config, space=space, splits=splits.to(device), device=device)
+    if config.search.storage is not None:
+        check_storage(run.place)
+    return run
+
+
+def _check_space(space: SearchSpace, task: Task, seed: int) -> None:
+    """Refuse a space that cannot be used; one that fails for some architectures can be."""
+    errors: list[InvalidSpaceError] = []
+    for draw in range(CHECKED_ARCHITECTURES):
+        try:
+            space.check(task, seed=derive_seed(seed, "check", draw))
+        except InvalidSpaceError as error:
+            errors.append(error)
+        else:
+            return
+    raise errors[0]
+
+
+def load(folder: Path) -> Run:
+    """Prepare a run that has begun.
+
+    Raises:
+        ArtefactError: The folder is no run, one of another version, or its dataset has changed.
+    """
+    facts = read_facts(folder)
+    run = prepare(read_config(folder / CONFIG), folder)
+    found = describe_task(run.splits)
+    if found != facts[TASK]:
+        changed = [name for name in found if found[name] != facts[TASK].get(name)]
+        raise ArtefactError(
+            f"the dataset {run.config.data.name} must be the one that {folder} began with, "
+            f"but {', '.join(changed)} changed"
+        )
+    return run
+
+
+def describe_task(splits: Splits) -> dict[str, Any]:  # values of TOML
+    """Tell what the dataset is: with these facts a report needs it no more."""
+    task = splits.task
+    return {
+        "name": task.name,
+        "input_shape": list(task.input_shape),
+        "class_names": list(task.class_names),
+        "mean": list(task.mean),
+        "std": list(task.std),
+        "flips": task.flips,
+        "n_train": len(splits.train),
+        "n_validation": len(splits.validation),
+        "n_test": len(splits.test),
+    }
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from working on the run; the lock ends with this process."""
+    with (folder / CONFIG).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ArtefactError(
+                f"only one process may work on {folder}, and another one does"
+            ) from error
+        for path in folder.glob("*.jsonl"):
+            mend_lines(path)
+        yield
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Explain what a disk refuses: no space, no permission."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or folder
+        reason = error.strerror or error
+        raise ArtefactError(
+            f"{place} must be writable, but: {reason}; what was finished is kept"
+        ) from error
