@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidSpaceError
-from nasgtn.gtn.inner_loop import SyntheticData
+from nasgtn.gtn import SyntheticData
 from nasgtn.spaces import Architecture, Choice
 from nasgtn.spaces.catalogue import find_space
 from nasgtn.task import Task

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidSpaceError
 from nasgtn.export import TrainedNetwork, export_network, export_synthetic, load_network
-from nasgtn.gtn.inner_loop import SyntheticData
+from nasgtn.gtn import SyntheticData
 from nasgtn.randomness import seeded
 from nasgtn.spaces.catalogue import find_space
 from nasgtn.task import Task
@@ -92,6 +92,7 @@ def test_the_loaded_network_is_the_exported_one(
     ]
 
 
+@pytest.mark.slow
 def test_the_loading_example_runs(trained: TrainedNetwork, tmp_path: Path) -> None:
     folder = export_network(trained, tmp_path / "out").rename(tmp_path / "moved")
     assert len((folder / "load.py").read_text().splitlines()) < 20

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -274,23 +274,11 @@ def _best_scores(data: RunData) -> tuple[Verified, ...]:
     if data.verification:
         return ()
     scores = _scores(data.proxy)
-    records = _by_architecture(r for r in data.proxy if r.score is not None)
-    ordered = sorted(records.values(), key=lambda group: -scores[group[0].architecture_id])
+    scored = _by_architecture(record for record in data.proxy if record.score is not None)
+    best = sorted(scored, key=lambda name: -scores[name])[:5]
     return tuple(
-        Verified(
-            architecture_id=group[0].architecture_id,
-            description=data.descriptions.get(group[0].architecture_id, ""),
-            choices=dict(group[0].choices),
-            validation_accuracy=_mean_metric(group, "accuracy"),
-            proxy_score=scores[group[0].architecture_id],
-            n_parameters=None,
-            n_multiply_adds=None,
-            seconds=group[0].seconds,
-            is_control=False,
-            n_seeds=0,
-            test_accuracy=None,
-        )
-        for group in ordered[:5]
+        replace(_verify(data, scored[name], scores), n_seeds=0, test_accuracy=None)
+        for name in best
     )
 
 

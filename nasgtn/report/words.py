@@ -156,9 +156,8 @@ def trust_in_words(row: Estimator | None) -> str:
     if found.spearman_interval is None:
         return f"{said} over {found.n} architectures, too few for an interval."
     low, high = found.spearman_interval
-    said += (
-        f" over {found.n} architectures, with a 95{SPACE}% interval of {interval((low, high))}. "
-    )
+    said += f" over {found.n} architectures, with a 95{SPACE}% interval of {interval((low, high))}"
+    said += ". " if found.n >= FEW else ", itself rough with so few. "
     if low > 0:
         return said + "The proxy orders better than chance."
     if high < 0:
