@@ -3,7 +3,6 @@
 import dataclasses
 import platform
 import tomllib
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -12,24 +11,22 @@ from typing import Any, ClassVar
 
 import tomli_w
 import torch
-from pydantic import TypeAdapter, ValidationError
 
 from nasgtn import __version__
 from nasgtn.artefacts import CONFIG, FORMAT, write_text
 from nasgtn.data.sources import DataConfig
-from nasgtn.errors import ArtefactError, InvalidConfigError, UnknownNameError
+from nasgtn.errors import ArtefactError, InvalidConfigError
 from nasgtn.evaluation.proxy import ProxyConfig
 from nasgtn.gtn import GtnConfig
 from nasgtn.search import SearchConfig
 from nasgtn.spaces import Choice
 from nasgtn.training import TrainingConfig
+from nasgtn.validation import Table, validated
 from nasgtn.verification import VerificationConfig
 
 VERSIONS, ENVIRONMENT, TASK = "versions", "environment", "task"
 FACTS = (VERSIONS, ENVIRONMENT, TASK)
 """Tables of a run's `config.toml` that say what was found, and configure nothing."""
-Table = Mapping[str, Any]
-"""A TOML table: Any, because its values are checked here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,14 +110,7 @@ def config_from_mapping(values: Table) -> RunConfig:
         UnknownNameError: There is no such setting.
         InvalidConfigError: A value is not what it must be.
     """
-    _check_names(RunConfig, values, "")
-    try:
-        return TypeAdapter(RunConfig).validate_python(dict(values))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = first["msg"][:1].lower() + first["msg"][1:]
-        raise InvalidConfigError(f"{where}: {message}, got {first['input']!r}") from error
+    return validated(RunConfig, values)
 
 
 def read_config(path: Path, overrides: Table | None = None) -> RunConfig:
@@ -208,17 +198,6 @@ def _merged(values: Table, overrides: Table) -> dict[str, Any]:
         both_tables = isinstance(value, Mapping) and isinstance(inner, Mapping)
         merged[name] = _merged(inner, value) if both_tables else value  # type: ignore[arg-type]
     return merged
-
-
-def _check_names(kind: type, values: Table, place: str) -> None:
-    """Refuse unknown keys with the nearest known ones, which pydantic does not name."""
-    hints = typing.get_type_hints(kind)
-    known = {one.name: hints[one.name] for one in dataclasses.fields(kind)}
-    for name, value in values.items():
-        if name not in known:
-            raise UnknownNameError.of("setting", place + name, (place + one for one in known))
-        if dataclasses.is_dataclass(known[name]) and isinstance(value, Mapping):
-            _check_names(known[name], value, f"{place}{name}.")
 
 
 def _toml_value(value: object) -> object:

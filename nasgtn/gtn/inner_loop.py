@@ -29,8 +29,12 @@ class InnerLoopConfig:
 
     optimiser: str = "adam"
     """`adam`, or `sgd` with momentum (as published)."""
-    learning_rate: float = 0.01
+    learning_rate: float = 0.02
     """Above 0."""
+    relative: bool = True
+    """Learning rates are shares of the size (root mean square) that the values of each parameter
+    tensor start with. One rate then suits wide and narrow, deep and shallow networks alike, and
+    the proxy compares architectures rather than how well one rate happens to fit them."""
     momentum: float = 0.9
     """Decay of the mean gradient, in (0, 1)."""
     second_momentum: float = 0.99
@@ -96,15 +100,25 @@ def soft_cross_entropy(
 
 
 def update(
-    state: State, gradient: Tensor, batch: SyntheticData, step: int, config: InnerLoopConfig
+    state: State,
+    gradient: Tensor,
+    settings: tuple[Tensor, Tensor],
+    step: int,
+    config: InnerLoopConfig,
 ) -> State:
     """Apply the optimiser once: Adam (Kingma and Ba, arXiv 1412.6980, algorithm 1), or SGD.
 
     The momentum may differ from step to step, so Adam's bias correction of the mean is the
-    product of the momenta, not a power. `batch` is one row of
-    `SyntheticData`; `step` counts from 0.
+    product of the momenta, not a power.
+
+    Args:
+        state: Before the step.
+        gradient: Of the loss, for the parameters.
+        settings: Learning rate (one number, or one a parameter) and momentum of this step.
+        step: Counts from 0.
+        config: Which optimiser.
     """
-    momentum, learning_rate = batch.momenta, batch.learning_rates
+    learning_rate, momentum = settings
     if config.optimiser == "sgd":
         mean = momentum * state.mean + gradient
         return State(
@@ -115,8 +129,8 @@ def update(
     mean = momentum * state.mean + (1 - momentum) * gradient
     mean_square = beta * state.mean_square + (1 - beta) * gradient * gradient
     root = torch.rsqrt(mean_square / (1 - beta ** (step + 1)) + config.epsilon)
-    scale = learning_rate / (1 - weight)
-    return State(state.parameters - scale * mean * root, mean, mean_square, weight)
+    rate = learning_rate / (1 - weight)
+    return State(state.parameters - rate * mean * root, mean, mean_square, weight)
 
 
 def steps(
@@ -192,7 +206,8 @@ def _step(
                 parameters = parameters.detach().requires_grad_()
             loss = _loss(learner, parameters, batch)
             (gradient,) = torch.autograd.grad(loss, parameters, create_graph=differentiable)
-    return update(state, gradient, batch, index, config), loss
+    rate = batch.learning_rates * learner.scales if config.relative else batch.learning_rates
+    return update(state, gradient, (rate, batch.momenta), index, config), loss
 
 
 def _loss(learner: Learner, parameters: Tensor, batch: SyntheticData) -> Tensor:

@@ -33,6 +33,10 @@ class Learner:
             [p.detach().reshape(-1) for p in trainable.values()]
         )
         """Parameters of the network as it came."""
+        self.scales: Float[Tensor, " params"] = torch.cat(
+            [_scale(piece).expand_as(piece) for piece in self.initial.split(self._sizes)]
+        )
+        """Root mean square of the initial values of the layer's tensor each parameter is in."""
 
     def logits(
         self,
@@ -45,3 +49,9 @@ class Learner:
             for name, piece, shape in zip(self._names, pieces, self._shapes, strict=True)
         }
         return functional_call(self._network, named, (images,))  # type: ignore[no-any-return]
+
+
+def _scale(initial: Float[Tensor, " params"]) -> Float[Tensor, ""]:
+    """Size of a tensor's values; 1 for one that starts at zero, such as a norm layer's bias."""
+    size = initial.square().mean().sqrt()
+    return torch.where(size > 0, size, 1.0)

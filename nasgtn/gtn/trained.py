@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import tomli_w
 import torch
-from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -21,6 +20,7 @@ from nasgtn.gtn.synthesis import Gtn, SynthesisConfig
 from nasgtn.gtn.warm_start import WarmStartConfig
 from nasgtn.randomness import derive_seed, torch_rng
 from nasgtn.task import Task
+from nasgtn.validation import validated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ def load_generator(
         found = facts["format"]
         if found != FORMAT:
             raise ArtefactError(f"{path} must be of format {FORMAT}, but is of format {found}")
-        config = TypeAdapter(GtnConfig).validate_python(facts["gtn"])
+        config = validated(GtnConfig, facts["gtn"])
         trained = TrainedGenerator(
             gtn=Gtn(_read_task(facts["task"]), config.synthesis, seed=facts["seed"]),
             config=config,
@@ -110,7 +110,7 @@ def load_generator(
         trained.gtn.load_state_dict(read_tensors(folder / GENERATOR_WEIGHTS))
     except ArtefactError:
         raise
-    except (KeyError, TypeError, ValueError, RuntimeError, ValidationError, NasgtnError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, NasgtnError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtefactError(f"the generator in {folder} cannot be read: {reason}") from error
     if task is not None:
@@ -141,7 +141,7 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
 
 
 def _read_task(facts: dict[str, Any]) -> Task:  # as TOML has it: lists for tuples
-    return TypeAdapter(Task).validate_python(facts)
+    return validated(Task, facts)
 
 
 def _check_fit(made_for: Task, task: Task, folder: Path) -> None:
