@@ -24,6 +24,15 @@ REPORT = "report.html"
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole, or leave the old one."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole, or leave the old one.
+
+    Raises:
+        OSError: The disk refuses it, by being full for one.
+    """
     partial = path.with_name(path.name + ".part")
-    partial.write_text(text, encoding="utf-8")
+    partial.write_bytes(content)
     partial.replace(path)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidSpaceError
@@ -154,7 +154,7 @@ def load_network(folder: Path) -> tuple[nn.Module, Task]:
 
 def _write_network(trained: TrainedNetwork, folder: Path) -> None:
     state = {name: value.detach().cpu().clone() for name, value in _state(trained.network)}
-    save_file(state, folder / WEIGHTS)
+    (folder / WEIGHTS).write_bytes(save(state))
     _write_json(folder / CHOICES, dict(trained.architecture.choices))
     task = trained.task
     _write_json(

@@ -7,10 +7,18 @@ from pathlib import Path
 from statistics import fmean
 from typing import ClassVar
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
-from nasgtn.artefacts import BASELINES, BEST, BEST_CHOICES, BEST_WEIGHTS, VERIFICATION, write_text
+from nasgtn.artefacts import (
+    BASELINES,
+    BEST,
+    BEST_CHOICES,
+    BEST_WEIGHTS,
+    VERIFICATION,
+    write_bytes,
+    write_text,
+)
 from nasgtn.errors import InvalidConfigError
 from nasgtn.evaluation import Evaluator, Report, Scores, evaluate
 from nasgtn.evaluation.ground_truth import TrainedTruth
@@ -197,9 +205,7 @@ def save_weights(network: nn.Module, path: Path) -> None:
         name: value.detach().cpu().contiguous().clone()
         for name, value in network.state_dict().items()
     }
-    partial = path.with_name(path.name + ".part")
-    save_file(state, partial)
-    partial.replace(path)
+    write_bytes(path, save(state))
 
 
 def _facts(one: Evaluation, chosen: Chosen) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Commands that hand a finished run on: export the winner, open the dashboard."""
 
+import webbrowser
 from pathlib import Path
 
 import click
@@ -51,6 +52,6 @@ def dashboard(run: Path, port: int) -> None:
 
     def tell(address: str) -> None:
         click.echo(f"{address} shows {run}; Ctrl-C ends it")
-        click.launch(address)
+        webbrowser.open(address)
 
     open_dashboard(run, port, ready=tell)

@@ -1,5 +1,6 @@
 """Evaluator: the protocol that proxies, baselines and the ground truth follow."""
 
+import errno
 import math
 import time
 from collections.abc import Mapping
@@ -55,7 +56,8 @@ def evaluate(
 ) -> Evaluation:
     """Run an evaluator and record what came, a failure included.
 
-    Only `KeyboardInterrupt` and its like pass through: one bad architecture must not end a search.
+    Only a full disk, `KeyboardInterrupt` and its like pass through: one bad architecture must not
+    end a search.
     """
     start = time.perf_counter()
     scores, failure = None, None
@@ -63,7 +65,9 @@ def evaluate(
         scores = evaluator.score(architecture, seed=seed, report=report)
         if not math.isfinite(scores.score):
             failure = f"the score is not finite ({scores.score})"
-    except Exception as error:  # noqa: BLE001 - a user's network may raise anything
+    except Exception as error:  # a user's network may raise anything
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise
         failure = f"{type(error).__name__}: {error}"
     if torch.cuda.is_initialized():
         torch.cuda.synchronize()

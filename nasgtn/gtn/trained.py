@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import tomli_w
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
-from nasgtn.artefacts import FORMAT, GENERATOR_CONFIG, GENERATOR_WEIGHTS, write_text
+from nasgtn.artefacts import FORMAT, GENERATOR_CONFIG, GENERATOR_WEIGHTS, write_bytes, write_text
 from nasgtn.errors import ArtefactError, NasgtnError
 from nasgtn.gtn.curriculum import CurriculumConfig
 from nasgtn.gtn.generator import GeneratorConfig
@@ -133,11 +133,8 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     """Write a safetensors file whole, or leave the old one."""
-    partial = path.with_name(path.name + ".part")
-    save_file(
-        {name: value.detach().cpu().contiguous() for name, value in tensors.items()}, partial
-    )
-    partial.replace(path)
+    state = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    write_bytes(path, save(state))  # `save_file` has errors of its own for a full disk
 
 
 def _read_task(facts: dict[str, Any]) -> Task:  # as TOML has it: lists for tuples

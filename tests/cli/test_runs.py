@@ -1,8 +1,15 @@
 """The commands that make a run, work on one, or take its generator, on real toy data."""
 
 import json
+import os
 import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
 import tomllib
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +17,10 @@ import pytest
 from command_line import QUICK, TINY_SPACE, Nasgtn, Refused, write_toy_archive
 
 from nasgtn.cli.listings import PACKAGES
+from nasgtn.data.sources import DataConfig, load_splits
+from nasgtn.export import load_network
 from nasgtn.records import read_records
+from nasgtn.training import measure
 
 
 @pytest.fixture
@@ -328,3 +338,96 @@ def test_versions_of_the_run_are_those_that_env_tells(nasgtn: Nasgtn, finished_r
     assert set(packages) == set(PACKAGES)
     assert saved["torch"] == packages["torch"]
     assert saved["optuna"] == packages["optuna"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_one_line_and_what_was_finished_is_kept(
+    nasgtn: Nasgtn, refused: Refused, copied_run: Path, tmp_path: Path
+) -> None:
+    weights = copied_run / "generator.safetensors"
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "generator.safetensors.part").symlink_to("/dev/full")
+    where = ("--config", copied_run / "config.toml", "--out", tmp_path / "out")
+    assert "disk is full" in refused("train-generator", *where, "--quiet", code=1)
+    assert not (tmp_path / "out" / "generator.safetensors").exists()
+    kept = weights.read_bytes()
+    for name in ("report.html", "verification.jsonl"):
+        (copied_run / name).unlink()
+    (copied_run / "report.html.part").symlink_to("/dev/full")
+    message = refused("resume", copied_run, "--quiet", code=1)
+    assert "No space left on device; what was finished is kept" in message
+    assert weights.read_bytes() == kept
+    (copied_run / "report.html.part").unlink()
+    assert nasgtn("resume", copied_run, "--quiet").code == 0
+
+
+def test_the_winner_is_exported_with_what_loads_it(
+    nasgtn: Nasgtn, refused: Refused, copied_run: Path, tmp_path: Path
+) -> None:
+    outcome = nasgtn("export", copied_run, "--out", tmp_path / "winner", "--json")
+    assert outcome.code == 0, outcome.err
+    told = json.loads(outcome.out)
+    assert told["folder"] == str(tmp_path / "winner")
+    assert {"weights.safetensors", "choices.json", "synthetic.npz", "load.py"} <= set(
+        told["files"]
+    )
+    with np.load(tmp_path / "winner" / "synthetic.npz", allow_pickle=False) as arrays:
+        assert arrays["images"].shape == (4, 12, 1, 8, 8)
+    assert "exist" in refused("export", copied_run, "--out", tmp_path / "winner", code=1)
+    shutil.rmtree(copied_run / "best")
+    assert "winner" in refused("export", copied_run, code=1)
+    assert not (copied_run / "export").exists()
+
+
+def test_an_exported_winner_is_as_accurate_as_the_run_says(
+    nasgtn: Nasgtn, finished_run: Path, tmp_path: Path, toy_archive: Path
+) -> None:
+    assert nasgtn("export", finished_run, "--out", tmp_path / "winner").code == 0
+    network, task = load_network(tmp_path / "winner")
+    test = load_splits(DataConfig(name=str(toy_archive)), seed=0).test
+    assert test.images.shape[1:] == task.input_shape
+    told = json.loads(nasgtn("resume", finished_run, "--json").out)
+    assert measure(network, test).accuracy == pytest.approx(told["test_accuracy"])
+
+
+@pytest.mark.slow
+def test_ctrl_c_says_how_to_resume_and_resuming_finishes(
+    nasgtn: Nasgtn, finished_run: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    command = ("nasgtn", "search", "--config", finished_run / "config.toml", "--run", folder)
+    many = ("--trials", "14", "--set", "proxy.n_seeds=20")
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command, *many], stderr=subprocess.PIPE, text=True
+    )
+    while not (folder / "proxy.jsonl").exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == f"stopped; carry on with: nasgtn resume {folder}"
+    assert nasgtn("resume", folder, "--quiet").code == 0
+    ids = [record.architecture_id for record in read_records(folder / "proxy.jsonl")]
+    assert len(ids) == len(set(ids)) == 14
+
+
+@pytest.mark.slow
+def test_the_dashboard_answers_and_ctrl_c_ends_it(copied_run: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nasgtn", "dashboard", copied_run, "--port", str(port)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "BROWSER": "true"},
+    )
+    assert process.stdout is not None
+    address = process.stdout.readline().split()[0]
+    assert address == f"http://127.0.0.1:{port}/"
+    with urllib.request.urlopen(f"{address}api/studies", timeout=20) as answer:
+        names = {study["study_name"] for study in json.load(answer)["study_summaries"]}
+    assert names == {"proxy", "verification"}
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == 0
