@@ -1,5 +1,7 @@
 """Runs the command line in this process, as a user's shell would."""
 
+import io
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -49,12 +51,19 @@ def tiny_space_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished_run(
+def finished_search(
     tmp_path_factory: pytest.TempPathFactory, toy_archive: Path, tiny_space_file: Path
-) -> Path:
-    """A whole run on toy data; tests that write to it take a copy."""
-    folder = tmp_path_factory.mktemp("runs") / "finished"
+) -> tuple[Path, Outcome]:
+    """The folder of a whole run on toy data, and what `search --json` printed."""
+    folder = tmp_path_factory.mktemp("runs") / "new" / "finished"
     where = ("--dataset", str(toy_archive), "--space", str(tiny_space_file), "--run", str(folder))
-    size = ("--trials", "8", "--verify", "3", "--quiet")
-    assert run(["search", *where, *size, *QUICK]) == 0
-    return folder
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = run(["search", *where, "--trials", "8", "--verify", "3", "--json", *QUICK])
+    return folder, Outcome(code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="session")
+def finished_run(finished_search: tuple[Path, Outcome]) -> Path:
+    """A whole run on toy data; tests that write to it take a copy."""
+    return finished_search[0]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import QUICK, TINY_SPACE, Nasgtn, Refused, write_toy_archive
+from command_line import QUICK, TINY_SPACE, Nasgtn, Outcome, Refused, write_toy_archive
 
 from nasgtn.cli.listings import PACKAGES
 from nasgtn.data.sources import DataConfig, load_splits
@@ -29,48 +29,35 @@ def copied_run(finished_run: Path, tmp_path: Path) -> Path:
 
 
 def test_a_search_prints_its_winner_and_leaves_every_file(
-    nasgtn: Nasgtn, toy_archive: Path, tiny_space_file: Path, tmp_path: Path
+    finished_search: tuple[Path, Outcome],
 ) -> None:
-    folder = tmp_path / "new" / "run"
-    where = ("--dataset", toy_archive, "--space", tiny_space_file, "--run", folder)
-    outcome = nasgtn("search", *where, "--trials", 6, "--verify", 2, "--json", *QUICK)
+    folder, outcome = finished_search
     assert outcome.code == 0, outcome.err
     told = json.loads(outcome.out)
     assert (told["folder"], told["report"]) == (str(folder), str(folder / "report.html"))
-    assert told["n_candidates"] == 6
-    assert told["n_verified"] == 4
+    assert told["n_candidates"] == 8
+    assert told["n_verified"] == 6
     assert set(told["choices"]) == {"width", "activation", "pool"}
     records = read_records(folder / "verification.jsonl")
     winner = next(one for one in records if one.architecture_id == told["architecture_id"])
     assert winner.score == told["test_accuracy"]
-    assert "search: 6/6" in outcome.err
+    assert "search: 8/8" in outcome.err
     assert (folder / "report.html").read_text().startswith("<!doctype html>")
 
 
-def test_the_saved_configuration_reruns_the_run(
-    nasgtn: Nasgtn, finished_run: Path, tmp_path: Path
+def test_the_saved_configuration_reruns_the_run_in_a_folder_named_after_time_data_and_space(
+    nasgtn: Nasgtn, finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    again = tmp_path / "again"
-    outcome = nasgtn("search", "--config", finished_run / "config.toml", "--run", again, "--quiet")
+    monkeypatch.chdir(tmp_path)
+    outcome = nasgtn("search", "--config", finished_run / "config.toml", "--quiet")
     assert (outcome.code, outcome.err) == (0, "")
+    (again,) = (tmp_path / "results").iterdir()
+    assert again.name.endswith("-toy-tiny")
+    assert f"results/{again.name}/report.html" in outcome.out
     for name in ("proxy.jsonl", "verification.jsonl"):
         pairs = zip(read_records(finished_run / name), read_records(again / name), strict=True)
         for first, second in pairs:
             assert (first.architecture_id, first.score) == (second.architecture_id, second.score)
-
-
-def test_a_run_without_a_name_is_named_after_time_data_and_space(
-    nasgtn: Nasgtn,
-    finished_run: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    outcome = nasgtn("search", "--config", finished_run / "config.toml", "--trials", 4, "--quiet")
-    assert outcome.code == 0, outcome.err
-    (folder,) = (tmp_path / "results").iterdir()
-    assert folder.name.endswith("-toy-tiny")
-    assert f"results/{folder.name}/report.html" in outcome.out
 
 
 def test_a_finished_run_is_resumed_at_once_and_its_result_is_the_same(
@@ -224,13 +211,13 @@ def test_estimators_are_compared_with_a_table(
     table = shared_data / "nasbench_macro_cifar10.csv.gz"
     args = (
         *("compare", "--space", "nasbench_macro", "--dataset", toy_archive, "--quiet"),
-        *("--architectures", 40, "--estimators", "flops,params", "--json", "--truth"),
+        *("--architectures", 24, "--estimators", "flops,params", "--json", "--truth"),
     )
     outcome = nasgtn(*args, f"{table}:test_acc_mean")
     assert outcome.code == 0, outcome.err
     flops, params = json.loads(outcome.out)["estimators"]
-    assert flops["n"] == params["n"] == 40
-    assert flops["spearman"] > params["spearman"] > 0
+    assert flops["n"] == params["n"] == 24
+    assert flops["spearman"] > 0.4
     assert "test_acc_mean" in refused(*args, f"{table}:test_acc_men", code=2)
     refused(*args, f"{shared_data}/none.csv:test_acc_mean", code=1)
     assert "did you mean flops" in refused(*args[:8], "--estimators", "flop", code=2)
@@ -315,6 +302,7 @@ def test_a_storage_that_does_not_answer_is_one_line(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_space_that_sometimes_fails_costs_those_trials_alone(
     nasgtn: Nasgtn, toy_archive: Path, tmp_path: Path
 ) -> None:
@@ -361,8 +349,8 @@ def test_a_full_disk_is_one_line_and_what_was_finished_is_kept(
     assert nasgtn("resume", copied_run, "--quiet").code == 0
 
 
-def test_the_winner_is_exported_with_what_loads_it(
-    nasgtn: Nasgtn, refused: Refused, copied_run: Path, tmp_path: Path
+def test_the_winner_is_exported_and_as_accurate_as_the_run_says(
+    nasgtn: Nasgtn, refused: Refused, copied_run: Path, tmp_path: Path, toy_archive: Path
 ) -> None:
     outcome = nasgtn("export", copied_run, "--out", tmp_path / "winner", "--json")
     assert outcome.code == 0, outcome.err
@@ -373,21 +361,15 @@ def test_the_winner_is_exported_with_what_loads_it(
     )
     with np.load(tmp_path / "winner" / "synthetic.npz", allow_pickle=False) as arrays:
         assert arrays["images"].shape == (4, 12, 1, 8, 8)
+    network, task = load_network(tmp_path / "winner")
+    test = load_splits(DataConfig(name=str(toy_archive)), seed=0).test
+    assert test.images.shape[1:] == task.input_shape
+    told = json.loads(nasgtn("resume", copied_run, "--json").out)
+    assert measure(network, test).accuracy == pytest.approx(told["test_accuracy"])
     assert "exist" in refused("export", copied_run, "--out", tmp_path / "winner", code=1)
     shutil.rmtree(copied_run / "best")
     assert "winner" in refused("export", copied_run, code=1)
     assert not (copied_run / "export").exists()
-
-
-def test_an_exported_winner_is_as_accurate_as_the_run_says(
-    nasgtn: Nasgtn, finished_run: Path, tmp_path: Path, toy_archive: Path
-) -> None:
-    assert nasgtn("export", finished_run, "--out", tmp_path / "winner").code == 0
-    network, task = load_network(tmp_path / "winner")
-    test = load_splits(DataConfig(name=str(toy_archive)), seed=0).test
-    assert test.images.shape[1:] == task.input_shape
-    told = json.loads(nasgtn("resume", finished_run, "--json").out)
-    assert measure(network, test).accuracy == pytest.approx(told["test_accuracy"])
 
 
 @pytest.mark.slow
