@@ -24,7 +24,7 @@ from nasgtn.gtn import (
     warm_start,
 )
 from nasgtn.randomness import torch_rng
-from nasgtn.spaces import SearchSpace
+from nasgtn.spaces import Choices, SearchSpace
 
 
 def make(splits: Splits, config: GtnConfig, **curriculum: object) -> Gtn:
@@ -113,7 +113,7 @@ def test_meta_training_lowers_the_meta_loss(
     """Measured before and after, on the same learner that can tell the classes apart."""
     gtn = make(toy_splits, small_gtn)
     config = replace(small_gtn.meta_training, n_meta_steps=30, learning_rate=0.01)
-    choices = {"width": 16, "norm": "batch", "activation": "relu", "pool": 4}
+    choices: Choices = {"width": 16, "norm": "batch", "activation": "relu", "pool": 4}
     learner = Learner(tiny_space.network(choices, toy_splits.task, seed=1))
 
     def measure() -> float:
