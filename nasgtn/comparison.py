@@ -1,6 +1,7 @@
 """Compares estimators: how well, and for how many seconds, each orders the same architectures."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -14,15 +15,15 @@ from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, U
 from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.proxy import GtnProxy, ProxyConfig, RealSteps
-from nasgtn.gtn import InnerLoopConfig, SyntheticData
+from nasgtn.gtn import GtnConfig, SyntheticData
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
 from nasgtn.ranking import agreement
 from nasgtn.records import Evaluation, append_record, read_records
 from nasgtn.spaces import Architecture, SearchSpace
 
-ESTIMATORS = ("gtn", "real:N", *ZERO_COST)
-"""Names of the estimators; N is a number of steps on real batches."""
+ESTIMATORS = ("gtn", "real:N", "real:N@RATE", *ZERO_COST)
+"""Names of the estimators; N is a number of steps on real batches, RATE their learning rate."""
 
 Interval = tuple[float, float]
 T = TypeVar("T")
@@ -91,7 +92,7 @@ def make_estimator(
     splits: Splits,
     config: ProxyConfig,
     *,
-    inner_loop: InnerLoopConfig,
+    gtn: GtnConfig,
     synthetic: SyntheticData | None = None,
 ) -> Evaluator:
     """Make an estimator from its name: `gtn`, `real:N`, or a training-free baseline.
@@ -101,7 +102,7 @@ def make_estimator(
         space: Where the architectures come from.
         splits: Its test part is never read.
         config: How the proxy scores; `real:N` follows it too.
-        inner_loop: The optimiser of both.
+        gtn: Its optimiser and batch size hold for both.
         synthetic: The generator's batches; `gtn` alone needs them.
 
     Raises:
@@ -112,17 +113,30 @@ def make_estimator(
     if name == "gtn":
         if synthetic is None:
             raise InvalidConfigError("the estimator gtn needs a trained generator, got none")
-        return GtnProxy(space, task, synthetic, splits.validation, config, inner_loop)
-    kind, colon, steps = name.partition(":")
+        return GtnProxy(space, task, synthetic, splits.validation, config, gtn.inner_loop)
+    kind, colon, budget = name.partition(":")
     if kind == "real" and colon:
-        if not steps.isdigit() or int(steps) < 1:
-            raise InvalidConfigError(f"real:N needs a positive number of steps, got {name!r}")
-        return RealSteps(
-            space, task, splits.train, splits.validation, int(steps), config, inner_loop
-        )
+        n_steps, rate = _real_budget(name, budget)
+        batches = n_steps, gtn.curriculum.batch_size
+        return RealSteps(space, splits, batches, config, gtn.inner_loop, learning_rate=rate)
     if name not in ZERO_COST:
         raise UnknownNameError.of("estimator", name, ESTIMATORS)
     return ZERO_COST[name](space, task, splits.train)
+
+
+def _real_budget(name: str, budget: str) -> tuple[int, float | None]:
+    """Read `N` or `N@RATE`."""
+    steps, at, rate = budget.partition("@")
+    try:
+        found = int(steps), float(rate) if at else None
+    except ValueError:
+        found = 0, None
+    if found[0] < 1 or (found[1] is not None and not 0 < found[1] < math.inf):
+        raise InvalidConfigError(
+            "real:N or real:N@RATE needs a positive number of steps and a positive learning "
+            f"rate, got {name!r}"
+        )
+    return found
 
 
 def compare(

@@ -254,14 +254,6 @@ def _baselines(run: Run, generator: TrainedGenerator) -> list[Evaluator]:
     """Make the baselines; one of them trains on as many real batches as the proxy does."""
     space, task, train = run.space, run.splits.task, run.splits.train
     n_steps = run.config.proxy.n_steps or generator.config.curriculum.n_steps
-    real = RealSteps(
-        space,
-        task,
-        train,
-        run.splits.validation,
-        n_steps,
-        run.config.proxy,
-        generator.config.inner_loop,
-        batch_size=generator.config.curriculum.batch_size,
-    )
+    batches = n_steps, generator.config.curriculum.batch_size
+    real = RealSteps(space, run.splits, batches, run.config.proxy, generator.config.inner_loop)
     return [*(made(space, task, train) for made in ZERO_COST.values()), real]

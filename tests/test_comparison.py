@@ -10,15 +10,15 @@ from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, UnknownNameError
 from nasgtn.evaluation import Evaluator, Report, Scores
 from nasgtn.evaluation.proxy import ProxyConfig
-from nasgtn.gtn import InnerLoopConfig
+from nasgtn.gtn import GtnConfig
 from nasgtn.records import read_records
 from nasgtn.spaces import Architecture, SearchSpace
 
-PROXY, INNER_LOOP = ProxyConfig(), InnerLoopConfig()
+PROXY, GTN = ProxyConfig(), GtnConfig()
 
 
 def estimators(names: Sequence[str], space: SearchSpace, splits: Splits) -> list[Evaluator]:
-    return [make_estimator(name, space, splits, PROXY, inner_loop=INNER_LOOP) for name in names]
+    return [make_estimator(name, space, splits, PROXY, gtn=GTN) for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_true_accuracies_are_averaged_over_their_seeds(
         sum(record.score or 0 for record in records if record.architecture_id == one.id) / 3
         for one in relu
     ]
-    params = make_estimator("params", tiny_space, toy_splits, PROXY, inner_loop=INNER_LOOP)
+    params = make_estimator("params", tiny_space, toy_splits, PROXY, gtn=GTN)
     scores = [params.score(one, seed=0).score for one in relu]
     assert found.estimators[0].spearman == pytest.approx(stats.spearmanr(scores, means).statistic)
 
@@ -135,8 +135,12 @@ def test_records_made_with_other_settings_are_refused(tmp_path: Path) -> None:
 def test_real_steps_are_an_estimator_and_never_read_the_test_part(
     tiny_space: SearchSpace, toy_splits: Splits, architectures: list[Architecture]
 ) -> None:
-    real = make_estimator("real:4", tiny_space, toy_splits, PROXY, inner_loop=INNER_LOOP)
+    real = make_estimator("real:4", tiny_space, toy_splits, PROXY, gtn=GTN)
     assert real.name == "real:4"
+    faster = make_estimator("real:4@0.5", tiny_space, toy_splits, PROXY, gtn=GTN)
+    assert faster.name == "real:4@0.5"
+    scores = [one.score(architectures[0], seed=0).metrics["loss"] for one in (real, faster)]
+    assert scores[0] != scores[1]
     assert 0 <= real.score(architectures[0], seed=0).score <= 1
 
 
@@ -157,6 +161,8 @@ def test_preparation_is_told_apart(
         ("gtn", InvalidConfigError, "needs a trained generator"),
         ("real:0", InvalidConfigError, "positive number of steps"),
         ("real:many", InvalidConfigError, "positive number of steps"),
+        ("real:4@0", InvalidConfigError, "positive learning rate"),
+        ("real:4@nan", InvalidConfigError, "positive learning rate"),
         ("real", UnknownNameError, "real:N"),
     ],
 )
@@ -164,7 +170,7 @@ def test_unknown_estimators_are_refused(
     tiny_space: SearchSpace, toy_splits: Splits, name: str, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        make_estimator(name, tiny_space, toy_splits, PROXY, inner_loop=INNER_LOOP)
+        make_estimator(name, tiny_space, toy_splits, PROXY, gtn=GTN)
 
 
 def test_a_truth_needs_a_seed() -> None:

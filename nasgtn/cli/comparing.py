@@ -60,6 +60,7 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
     trained = None
     if "gtn" in request.estimators:
         trained = _generator(config, request, space, splits, progress=progress)
+    gtn = trained.config if trained else config.gtn
     architectures = space.sample_distinct(
         request.n_architectures, derive_seed(config.seed, "comparison"), splits.task
     )
@@ -70,7 +71,7 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
                 space,
                 splits,
                 config.proxy,
-                inner_loop=trained.config.inner_loop if trained else config.gtn.inner_loop,
+                gtn=gtn,
                 synthetic=trained.synthesise() if trained else None,
             )
             for name in request.estimators

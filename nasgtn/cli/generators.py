@@ -75,7 +75,7 @@ def rank_architectures(
         space,
         splits,
         config.proxy,
-        inner_loop=trained.config.inner_loop,
+        gtn=trained.config,
         synthetic=trained.synthesise(),
     )
     asked: Sequence[Architecture] = (

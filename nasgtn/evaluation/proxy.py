@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.func import vmap
 from torch.nn import functional as F
 
-from nasgtn.data import Part
+from nasgtn.data import Part, Splits
 from nasgtn.errors import DivergedError, InvalidConfigError
 from nasgtn.evaluation.evaluator import Report, Scores
 from nasgtn.gtn import InnerLoopConfig, Learner, SyntheticData, steps
@@ -99,33 +99,33 @@ class RealSteps:
 
     Args:
         space: Where the architectures come from.
-        task: What their networks are built for.
-        train: Real images, drawn in shuffled passes; another order for each seed.
-        validation: Real images that the probes look at.
-        n_steps: Steps.
+        splits: Learns from the training part, in shuffled passes, another order for each seed;
+            the probes look at the validation part. Test is never read.
+        batches: Steps, and images a step.
         config: As for the proxy; its `n_steps` is not read.
-        inner_loop: The optimiser; its learning rate holds for all steps.
-        batch_size: Images a step.
+        inner_loop: The optimiser.
+        learning_rate: Of all steps; None: the optimiser's.
     """
 
-    def __init__(  # noqa: PLR0913 - the same as the proxy's, and where the batches come from
+    def __init__(
         self,
         space: SearchSpace,
-        task: Task,
-        train: Part,
-        validation: Part,
-        n_steps: int,
+        splits: Splits,
+        batches: tuple[int, int],
         config: ProxyConfig,
         inner_loop: InnerLoopConfig,
-        batch_size: int = 64,
+        *,
+        learning_rate: float | None = None,
     ) -> None:
-        self.name = f"real:{n_steps}"
-        self._train, self._n_steps, self._batch_size = train, n_steps, batch_size
-        self._n_classes = task.n_classes
-        self._inner_loop = inner_loop
-        self._probing = _Probing(
-            space, task, validation.first(config.n_images), config, inner_loop
-        )
+        self._n_steps, self._batch_size = batches
+        self.name = f"real:{self._n_steps}"
+        self._rate, self._momentum = inner_loop.learning_rate, inner_loop.momentum
+        if learning_rate is not None:
+            self._rate = learning_rate
+            self.name += f"@{learning_rate:g}"
+        self._train, self._n_classes = splits.train, splits.task.n_classes
+        probe = splits.validation.first(config.n_images)
+        self._probing = _Probing(space, splits.task, probe, config, inner_loop)
 
     def score(
         self, architecture: Architecture, *, seed: int, report: Report | None = None
@@ -142,8 +142,8 @@ class RealSteps:
         real = SyntheticData(
             self._train.images[index],
             F.one_hot(self._train.labels[index], self._n_classes).to(setting.dtype),
-            setting * self._inner_loop.learning_rate,
-            setting * self._inner_loop.momentum,
+            setting * self._rate,
+            setting * self._momentum,
         )
         return self._probing.score(architecture, real, seed, report)
 

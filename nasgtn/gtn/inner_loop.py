@@ -1,5 +1,6 @@
 """The inner loop: a learner trains on synthetic batches, with or without a graph behind it."""
 
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -35,7 +36,7 @@ class InnerLoopConfig:
     """Learning rates are shares of the size (root mean square) that the values of each parameter
     tensor start with. One rate then suits wide and narrow, deep and shallow networks alike, and
     the proxy compares architectures rather than how well one rate happens to fit them."""
-    momentum: float = 0.9
+    momentum: float = 0.7
     """Decay of the mean gradient, in (0, 1)."""
     second_momentum: float = 0.99
     """Decay of the mean squared gradient, in (0, 1); Adam alone. Fixed, not learned."""
@@ -139,7 +140,7 @@ def steps(
     data: SyntheticData,
     config: InnerLoopConfig,
     *,
-    graph: Graph = "none",
+    differentiable: bool = False,
 ) -> Iterator[tuple[Float[Tensor, "*seeds params"], Float[Tensor, "*seeds"]]]:
     """Train `learner` on synthetic batches, one batch a step, in order.
 
@@ -148,22 +149,16 @@ def steps(
         parameters: Where training starts; one vector, or one a seed (all trained at once).
         data: Images, labels and optimiser settings of each step.
         config: The optimiser.
-        graph: `none`; `whole` keeps the graph back to `parameters` and `data`, and memory grows
-            with the activations of all steps; `checkpointed` keeps the optimiser's state of each
-            step alone and computes the rest again on the way back, with the same gradients.
+        differentiable: Keep the graph back to `parameters` and `data`; memory then grows with
+            the activations of all steps.
 
     Yields:
         After each step its parameters, and its loss in nats before the update (without graph).
     """
-    state = start(parameters)
+    how, state = _Training(learner, config, learner.scales(parameters)), start(parameters)
     for index, row in enumerate(zip(*data, strict=True)):
-        batch = SyntheticData(*row)
-        if graph == "checkpointed":
-            *after, loss = _CheckpointedStep.apply(learner, index, config, *state, *batch)  # type: ignore[no-untyped-call]
-            state = State(*after)
-        else:
-            with torch.set_grad_enabled(graph == "whole"):
-                state, loss = _step(learner, index, config, state, batch)
+        with torch.set_grad_enabled(differentiable):
+            state, loss = _step(how, index, state, SyntheticData(*row))
         yield state.parameters, loss.detach()
 
 
@@ -178,25 +173,57 @@ def unroll(
 ) -> Unrolled:
     """Run `steps` to the end; keep the parameters after the steps in `keep`, and after the last.
 
-    Steps count from 1; the arguments are those of `steps`.
+    Args:
+        learner: Read, never changed.
+        parameters: As for `steps`.
+        data: As for `steps`.
+        config: The optimiser.
+        keep: Numbers of steps, counted from 1.
+        graph: `none`; `whole`: as a differentiable `steps`; `checkpointed`: with the same
+            gradients, but memory grows with the root of the number of steps. The optimiser's
+            state is kept at the end of each segment of steps, and all else computed again on the
+            way back (Chen et al., arXiv 1604.06174).
     """
+    n_steps = len(data.images)
     kept, losses = {}, []
-    for number, (after, loss) in enumerate(
-        steps(learner, parameters, data, config, graph=graph), start=1
-    ):
+    if graph != "checkpointed":
+        run = steps(learner, parameters, data, config, differentiable=graph == "whole")
+        for number, (after, loss) in enumerate(run, start=1):
+            losses.append(loss)
+            if number in keep or number == n_steps:
+                kept[number] = after
+        return Unrolled(kept, torch.stack(losses))
+    how = _Training(learner, config, learner.scales(parameters))
+    state, begin = start(parameters), 0
+    for end in _segment_ends(n_steps, keep):
+        segment = SyntheticData(*(rows[begin:end] for rows in data))
+        *after, loss = _Segment.apply(how, begin, *state, *segment)  # type: ignore[no-untyped-call]
         losses.append(loss)
-        if number in keep or number == len(data.images):
-            kept[number] = after
-    return Unrolled(kept, torch.stack(losses))
+        state, begin = State(*after), end
+        if end in keep or end == n_steps:
+            kept[end] = state.parameters
+    return Unrolled(kept, torch.cat(losses))
 
 
-def _step(
-    learner: Learner, index: int, config: InnerLoopConfig, state: State, batch: SyntheticData
-) -> tuple[State, Tensor]:
+def _segment_ends(n_steps: int, keep: Collection[int]) -> list[int]:
+    length = math.isqrt(n_steps)
+    return sorted({*range(length, n_steps, length), *keep, n_steps})
+
+
+class _Training(NamedTuple):
+    """What stays the same from step to step."""
+
+    learner: Learner
+    config: InnerLoopConfig
+    scales: Float[Tensor, "*seeds params"]
+    """Size that each parameter's tensor started with."""
+
+
+def _step(how: _Training, index: int, state: State, batch: SyntheticData) -> tuple[State, Tensor]:
     """Compute loss and gradient, apply the optimiser; differentiable where gradients are on."""
     if state.parameters.dim() == 2:
         gradient, loss = vmap(grad_and_value(_loss, argnums=1), in_dims=(None, 0, None))(
-            learner, state.parameters, batch
+            how.learner, state.parameters, batch
         )
     else:
         differentiable = torch.is_grad_enabled()
@@ -204,52 +231,47 @@ def _step(
             parameters = state.parameters
             if not differentiable or not parameters.requires_grad:
                 parameters = parameters.detach().requires_grad_()
-            loss = _loss(learner, parameters, batch)
+            loss = _loss(how.learner, parameters, batch)
             (gradient,) = torch.autograd.grad(loss, parameters, create_graph=differentiable)
-    rate = batch.learning_rates * learner.scales if config.relative else batch.learning_rates
-    return update(state, gradient, (rate, batch.momenta), index, config), loss
+    rate = batch.learning_rates * how.scales if how.config.relative else batch.learning_rates
+    return update(state, gradient, (rate, batch.momenta), index, how.config), loss
 
 
 def _loss(learner: Learner, parameters: Tensor, batch: SyntheticData) -> Tensor:
     return soft_cross_entropy(learner.logits(parameters, batch.images), batch.labels)
 
 
-class _CheckpointedStep(torch.autograd.Function):
-    """One step that keeps its inputs alone and runs again when its gradient is asked for."""
+class _Segment(torch.autograd.Function):
+    """Some steps that keep their inputs alone, and run again when their gradient is asked for.
+
+    On the way back, a segment of several steps becomes that many segments of one.
+    """
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
-        learner: Learner,
-        index: int,
-        config: InnerLoopConfig,
-        *tensors: Tensor,
+        ctx: FunctionCtx, how: _Training, begin: int, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
-        ctx.learner, ctx.index, ctx.config = learner, index, config  # type: ignore[attr-defined]
+        ctx.how, ctx.begin = how, begin  # type: ignore[attr-defined]
         ctx.save_for_backward(*tensors)
-        state, loss = _step(
-            learner, index, config, State(*tensors[:4]), SyntheticData(*tensors[4:])
-        )
-        ctx.mark_non_differentiable(loss)
-        return (*state, loss)
+        state, losses = State(*tensors[:4]), []
+        for index, row in enumerate(zip(*tensors[4:], strict=True), start=begin):
+            state, loss = _step(how, index, state, SyntheticData(*row))
+            losses.append(loss)
+        all_losses = torch.stack(losses)
+        ctx.mark_non_differentiable(all_losses)
+        return (*state, all_losses)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        wanted = ctx.needs_input_grad[3:]
+        wanted = ctx.needs_input_grad[2:]
         tensors = [
             tensor.detach().requires_grad_(needed)
             for tensor, needed in zip(ctx.saved_tensors, wanted, strict=True)
         ]
         inputs = [t for t, needed in zip(tensors, wanted, strict=True) if needed]
         with torch.enable_grad():
-            state, _ = _step(
-                ctx.learner,
-                ctx.index,
-                ctx.config,
-                State(*tensors[:4]),
-                SyntheticData(*tensors[4:]),
-            )
+            state = _again(ctx.how, ctx.begin, tensors)
         outputs = [(o, c) for o, c in zip(state, cotangents, strict=False) if o.requires_grad]
         gradients = iter(
             torch.autograd.grad(
@@ -259,4 +281,16 @@ class _CheckpointedStep(torch.autograd.Function):
                 allow_unused=True,
             )
         )
-        return None, None, None, *(next(gradients) if needed else None for needed in wanted)
+        return None, None, *(next(gradients) if needed else None for needed in wanted)
+
+
+def _again(how: _Training, begin: int, tensors: list[Tensor]) -> State:
+    """Run a segment with its graph: one step as it is, several as segments of one."""
+    state, segment = State(*tensors[:4]), SyntheticData(*tensors[4:])
+    if len(segment.images) == 1:
+        return _step(how, begin, state, SyntheticData(*(rows[0] for rows in segment)))[0]
+    for offset in range(len(segment.images)):
+        one = (rows[offset : offset + 1] for rows in segment)
+        *after, _ = _Segment.apply(how, begin + offset, *state, *one)  # type: ignore[no-untyped-call]
+        state = State(*after)
+    return state

@@ -33,10 +33,17 @@ class Learner:
             [p.detach().reshape(-1) for p in trainable.values()]
         )
         """Parameters of the network as it came."""
-        self.scales: Float[Tensor, " params"] = torch.cat(
-            [_scale(piece).expand_as(piece) for piece in self.initial.split(self._sizes)]
-        )
-        """Root mean square of the initial values of the layer's tensor each parameter is in."""
+
+    def scales(self, parameters: Float[Tensor, "*seeds params"]) -> Float[Tensor, "*seeds params"]:
+        """Give each parameter the size (root mean square) of the values in its layer's tensor.
+
+        The size is 1 for a tensor that is zero, such as a norm layer's bias at the start.
+        """
+        sizes = []
+        for piece in parameters.detach().split(self._sizes, dim=-1):
+            size = piece.square().mean(dim=-1, keepdim=True).sqrt()
+            sizes.append(torch.where(size > 0, size, 1.0).expand_as(piece))
+        return torch.cat(sizes, dim=-1)
 
     def logits(
         self,
@@ -49,9 +56,3 @@ class Learner:
             for name, piece, shape in zip(self._names, pieces, self._shapes, strict=True)
         }
         return functional_call(self._network, named, (images,))  # type: ignore[no-any-return]
-
-
-def _scale(initial: Float[Tensor, " params"]) -> Float[Tensor, ""]:
-    """Size of a tensor's values; 1 for one that starts at zero, such as a norm layer's bias."""
-    size = initial.square().mean().sqrt()
-    return torch.where(size > 0, size, 1.0)

@@ -25,11 +25,12 @@ class MetaTrainingConfig:
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
-    n_meta_steps: int = 200
+    n_meta_steps: int = 300
     """0 leaves the generator as the warm start made it."""
-    learning_rate: float = 0.003
-    settings_learning_rate: float = 0.02
-    """Learning rate of the learned learning rates and momenta, on their log and logit scales."""
+    learning_rate: float = 0.001
+    settings_learning_rate: float = 0.003
+    """Learning rate of the learned learning rates and momenta, on their log and logit scales.
+    Low: the meta-loss asks for high rates, which teach faster and order architectures worse."""
     betas: tuple[float, float] = (0.9, 0.99)
     epsilon: float = 1e-8
     clip: float = 2.0
@@ -210,7 +211,7 @@ class MetaTraining:
 
     def _clip(self, gradients: list[Tensor], norm: float) -> None:
         """Cut the gradients to a multiple of their running mean norm."""
-        running = self._running_norm if self._running_norm is not None else norm
+        running = self._running_norm or norm
         allowed = self._config.clip * running
         self._running_norm = 0.9 * running + 0.1 * min(norm, allowed)
         if norm > allowed:

@@ -23,7 +23,7 @@ class WarmStartConfig:
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
-    n_steps: int = 600
+    n_steps: int = 400
     """Steps of Adam; 0 for none."""
     batch_size: int = 256
     """Images a step."""

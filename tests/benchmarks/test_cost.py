@@ -1,0 +1,216 @@
+"""Time and memory of the GTN, as ratios of two things measured in turn in one process.
+
+Run with `make bench`; the figures go into README.md. Nothing here judges a machine by its speed.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from statistics import mean, median
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from nasgtn.data import DataConfig, Part, Splits, load_splits
+from nasgtn.evaluation.proxy import GtnProxy, ProxyConfig
+from nasgtn.gtn import (
+    Gtn,
+    Learner,
+    MetaTraining,
+    MetaTrainingConfig,
+    SynthesisConfig,
+    SyntheticData,
+    unroll,
+)
+from nasgtn.randomness import torch_rng
+from nasgtn.spaces import Architecture, Choices, FixedTrial, SearchSpace, Trial, find_space
+from nasgtn.task import Task
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1200)]
+
+N_STEPS, BATCH, SEED = 16, 64, 0
+
+
+def space_of_one(space: SearchSpace, choices: Choices) -> SearchSpace:
+    """A space whose random architectures are all the same one."""
+
+    def build(trial: Trial, task: Task) -> nn.Module:
+        return space.build(FixedTrial(choices), task)
+
+    return SearchSpace(name=space.name, build=build)
+
+
+def in_turn(
+    one: Callable[[], object], other: Callable[[], object], n: int = 7
+) -> tuple[float, float]:
+    """Median seconds of two functions that run A B A B ..., after one warm-up each."""
+    one(), other()
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(n):
+        for function, found in zip((one, other), seconds, strict=True):
+            start = time.perf_counter()
+            function()
+            found.append(time.perf_counter() - start)
+    return median(seconds[0]), median(seconds[1])
+
+
+def bare_loop(learner: nn.Module, data: SyntheticData, probe: Part) -> None:
+    """Forward and backward passes alone: no optimiser, nothing of ours."""
+    parameters = [p for p in learner.parameters() if p.requires_grad]
+    for images, labels in zip(data.images, data.labels, strict=True):
+        loss = F.cross_entropy(learner(images), labels)
+        torch.autograd.grad(loss, parameters)
+    with torch.no_grad():
+        F.cross_entropy(learner(probe.images), probe.labels).item()
+
+
+def build_and_pass(
+    space: SearchSpace, splits: Splits, data: SyntheticData, architecture: Architecture
+) -> None:
+    """What no proxy can do without: a network, the passes of its training, one look at it."""
+    network = space.network(architecture.choices, splits.task, seed=SEED).eval()
+    torch.func.replace_all_batch_norm_modules_(network)
+    bare_loop(network, data, splits.validation.first(512))
+
+
+def train_plainly(
+    network: nn.Module, optimiser: torch.optim.Optimizer, data: SyntheticData
+) -> None:
+    for images, labels in zip(data.images, data.labels, strict=True):
+        optimiser.zero_grad()
+        F.cross_entropy(network(images), labels).backward()
+        optimiser.step()
+
+
+def synthetic(splits: Splits) -> SyntheticData:
+    with torch.no_grad():
+        return Gtn(splits.task, SynthesisConfig(), seed=SEED).synthesise(torch_rng(SEED))
+
+
+def test_proxy_against_bare_passes(report_line: Callable[[str], None]) -> None:
+    splits, space = load_splits(DataConfig(), seed=SEED), find_space("convnet")
+    data, inner_loop = synthetic(splits), SynthesisConfig().inner_loop
+    proxy = GtnProxy(space, splits.task, data, splits.validation, ProxyConfig(), inner_loop)
+    ours, bare = [], []
+    for architecture in space.sample_distinct(12, SEED, splits.task):
+        mine, floor = in_turn(
+            partial(proxy.score, architecture, seed=SEED),
+            partial(build_and_pass, space, splits, data, architecture),
+        )
+        ours.append(mine)
+        bare.append(floor)
+    ratios = [mine / floor for mine, floor in zip(ours, bare, strict=True)]
+    report_line(
+        f"proxy / bare loop, 12 convnets on digits, {N_STEPS} steps of {BATCH}: "
+        f"{sum(ours) / sum(bare):.2f} in all (median {median(ratios):.2f}, "
+        f"worst {max(ratios):.2f}); {mean(ours):.3f} s a candidate"
+    )
+
+
+@pytest.mark.parametrize("checkpointed", [False, True], ids=["plain", "checkpointed"])
+def test_meta_step_against_plain_steps(
+    checkpointed: bool, report_line: Callable[[str], None]
+) -> None:
+    splits, convnet = load_splits(DataConfig(), seed=SEED), find_space("convnet")
+    ours, plain = [], []
+    for architecture in convnet.sample_distinct(6, SEED, splits.task):
+        training = MetaTraining(
+            Gtn(splits.task, SynthesisConfig(), seed=SEED),
+            space_of_one(convnet, architecture.choices),
+            splits.train,
+            MetaTrainingConfig(checkpointed=checkpointed),
+            seed=SEED,
+        )
+        network = convnet.network(architecture.choices, splits.task, seed=SEED)
+        optimiser = torch.optim.Adam(network.parameters())
+        mine, floor = in_turn(
+            training.meta_step,
+            partial(train_plainly, network, optimiser, synthetic(splits)),
+            n=5,
+        )
+        ours.append(mine)
+        plain.append(floor)
+    ratios = [mine / floor for mine, floor in zip(ours, plain, strict=True)]
+    name = "checkpointed meta-step" if checkpointed else "meta-step"
+    report_line(
+        f"{name} / {N_STEPS} plain training steps, 6 convnets on digits: "
+        f"{sum(ours) / sum(plain):.2f} in all (median {median(ratios):.2f}, "
+        f"worst {max(ratios):.2f}); {mean(ours):.3f} s"
+    )
+
+
+PEAK = """
+import resource, sys, torch
+from nasgtn.data import DataConfig, load_splits
+from nasgtn.gtn import *
+from nasgtn.spaces import find_space
+steps = int(sys.argv[1])
+splits = load_splits(DataConfig(), seed=0)
+config = SynthesisConfig(curriculum=CurriculumConfig(n_steps=steps))
+space = find_space("convnet")
+training = MetaTraining(
+    Gtn(splits.task, config, seed=0), space, splits.train,
+    MetaTrainingConfig(checkpointed={checkpointed}), seed=3,
+)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+training.meta_step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.parametrize("checkpointed", [False, True], ids=["plain", "checkpointed"])
+def test_peak_memory_of_a_meta_step(
+    checkpointed: bool, report_line: Callable[[str], None]
+) -> None:
+    """What one meta-step adds to the peak of a fresh process, at 16 and at 64 steps."""
+    code = PEAK.replace("{checkpointed}", str(checkpointed))
+    found = {
+        steps: int(subprocess.check_output([sys.executable, "-c", code, str(steps)])) / 1024
+        for steps in (16, 64)
+    }
+    name = "checkpointed" if checkpointed else "plain"
+    report_line(
+        f"peak memory of a {name} meta-step: {found[16]:.0f} MiB at T = 16, {found[64]:.0f} MiB "
+        f"at T = 64, ratio {found[64] / found[16]:.2f}"
+    )
+
+
+def test_help_is_instant(report_line: Callable[[str], None]) -> None:
+    def run(*command: str) -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *command], check=True, capture_output=True)
+        return time.perf_counter() - start
+
+    helping = median(run("-m", "nasgtn", "--help") for _ in range(9))
+    empty = median(run("-c", "") for _ in range(9))
+    report_line(f"nasgtn --help: {helping:.2f} s; an empty Python: {empty:.2f} s")
+
+
+def test_seeds_at_once_against_one_after_the_other(report_line: Callable[[str], None]) -> None:
+    """Whether vmap over initial weights pays on this device."""
+    splits, space = load_splits(DataConfig(), seed=SEED), find_space("convnet")
+    data, inner_loop = synthetic(splits), SynthesisConfig().inner_loop
+    together, apart = [], []
+    for architecture in space.sample_distinct(8, SEED, splits.task):
+        learners = [
+            Learner(space.network(architecture.choices, splits.task, seed=seed))
+            for seed in range(3)
+        ]
+
+        def one_after_the_other(learners: list[Learner] = learners) -> None:
+            for learner in learners:
+                unroll(learner, learner.initial, data, inner_loop)
+
+        starts = torch.stack([learner.initial for learner in learners])
+        one, other = in_turn(
+            partial(unroll, learners[0], starts, data, inner_loop), one_after_the_other, n=3
+        )
+        together.append(one)
+        apart.append(other)
+    report_line(
+        f"3 seeds by vmap / one after the other, 8 convnets: {sum(together) / sum(apart):.2f}"
+    )

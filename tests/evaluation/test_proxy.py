@@ -1,0 +1,184 @@
+"""The proxy and real steps: the same numbers as a loop by hand, seeds, probes, early ends."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from contracts import EVALUATOR_CONTRACT, EvaluatorRule
+from torch.nn import functional as F
+
+from nasgtn.data import Splits
+from nasgtn.errors import InvalidConfigError
+from nasgtn.evaluation import evaluate
+from nasgtn.evaluation.proxy import METRICS, GtnProxy, ProxyConfig, RealSteps
+from nasgtn.gtn import (
+    CurriculumConfig,
+    Gtn,
+    InnerLoopConfig,
+    Learner,
+    SynthesisConfig,
+    SyntheticData,
+    unroll,
+)
+from nasgtn.randomness import derive_seed, torch_rng
+from nasgtn.spaces import Architecture, Choices, SearchSpace
+
+INNER = InnerLoopConfig(learning_rate=0.1)
+
+
+@pytest.fixture(scope="module")
+def synthetic(toy_splits: Splits) -> SyntheticData:
+    config = SynthesisConfig(
+        curriculum=CurriculumConfig(n_steps=4, batch_size=12, variant="real"), inner_loop=INNER
+    )
+    gtn = Gtn(toy_splits.task, config, seed=0)
+    with torch.no_grad():
+        gtn.curriculum.rows.copy_(toy_splits.train.images[:48].view_as(gtn.curriculum.rows))
+        return gtn.synthesise(torch_rng(0))
+
+
+@pytest.fixture(scope="module")
+def architecture(tiny_space: SearchSpace, toy_splits: Splits) -> Architecture:
+    choices: Choices = {"width": 8, "norm": "none", "activation": "relu", "pool": 4}
+    return tiny_space.architecture(choices)
+
+
+def proxy_of(
+    space: SearchSpace, splits: Splits, synthetic: SyntheticData, config: ProxyConfig
+) -> GtnProxy:
+    return GtnProxy(space, splits.task, synthetic, splits.validation, config, INNER)
+
+
+@pytest.mark.parametrize("rule", EVALUATOR_CONTRACT)
+@pytest.mark.parametrize("kind", ["gtn", "real"])
+def test_the_evaluator_contract_holds(
+    kind: str,
+    rule: EvaluatorRule,
+    tiny_space: SearchSpace,
+    toy_splits: Splits,
+    synthetic: SyntheticData,
+    architecture: Architecture,
+) -> None:
+    evaluator = (
+        proxy_of(tiny_space, toy_splits, synthetic, ProxyConfig())
+        if kind == "gtn"
+        else RealSteps(tiny_space, toy_splits, (4, 12), ProxyConfig(), INNER)
+    )
+    rule(evaluator, architecture)
+
+
+def test_the_score_is_that_of_a_loop_by_hand(
+    tiny_space: SearchSpace,
+    toy_splits: Splits,
+    synthetic: SyntheticData,
+    architecture: Architecture,
+) -> None:
+    config = ProxyConfig(n_probes=2)
+    scores = proxy_of(tiny_space, toy_splits, synthetic, config).score(architecture, seed=9)
+
+    network_seed = derive_seed(9, "network", 0)
+    network = tiny_space.network(architecture.choices, toy_splits.task, seed=network_seed)
+    learner, part = Learner(network), toy_splits.validation
+    unrolled = unroll(learner, learner.initial, synthetic, INNER, keep={2})
+    logits = [learner.logits(unrolled.parameters[step], part.images) for step in (2, 4)]
+    accuracies = [(one.argmax(dim=1) == part.labels).float().mean().item() for one in logits]
+    losses = [-F.cross_entropy(one, part.labels).item() for one in logits]
+    expected = {
+        "accuracy": accuracies[1],
+        "loss": losses[1],
+        "accuracy_area": sum(accuracies) / 2,
+        "loss_area": sum(losses) / 2,
+        "training_loss": -unrolled.losses.mean().item(),
+    }
+    assert scores.metrics == pytest.approx(expected, rel=1e-5)
+    assert [step for step, _ in scores.curve] == [2, 4]
+    assert [score for _, score in scores.curve] == pytest.approx(accuracies)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_metric_decides_the_score(
+    metric: str,
+    tiny_space: SearchSpace,
+    toy_splits: Splits,
+    synthetic: SyntheticData,
+    architecture: Architecture,
+) -> None:
+    proxy = proxy_of(tiny_space, toy_splits, synthetic, ProxyConfig(metric=metric))
+    scores = proxy.score(architecture, seed=0)
+    assert scores.score == scores.metrics[metric]
+
+
+def test_several_seeds_give_the_mean_of_single_ones(
+    tiny_space: SearchSpace,
+    toy_splits: Splits,
+    synthetic: SyntheticData,
+    architecture: Architecture,
+) -> None:
+    together = proxy_of(tiny_space, toy_splits, synthetic, ProxyConfig(n_seeds=3))
+    mean = together.score(architecture, seed=9).metrics
+    losses = []
+    for index in range(3):
+        seed = derive_seed(9, "network", index)
+        network = tiny_space.network(architecture.choices, toy_splits.task, seed=seed)
+        learner = Learner(network)
+        end = unroll(learner, learner.initial, synthetic, INNER).parameters[4]
+        logits = learner.logits(end, toy_splits.validation.images)
+        losses.append(-F.cross_entropy(logits, toy_splits.validation.labels).item())
+    assert mean["loss"] == pytest.approx(sum(losses) / 3, rel=1e-4)
+
+
+def test_a_report_that_says_no_ends_the_evaluation(
+    tiny_space: SearchSpace,
+    toy_splits: Splits,
+    synthetic: SyntheticData,
+    architecture: Architecture,
+) -> None:
+    proxy = proxy_of(tiny_space, toy_splits, synthetic, ProxyConfig(n_probes=4))
+    told: list[int] = []
+
+    def report(step: int, score: float) -> bool:
+        told.append(step)
+        return step < 2
+
+    scores = proxy.score(architecture, seed=0, report=report)
+    assert told == [1, 2]
+    assert [step for step, _ in scores.curve] == told
+
+
+def test_training_on_the_synthetic_batches_is_better_than_chance(
+    tiny_space: SearchSpace,
+    toy_splits: Splits,
+    synthetic: SyntheticData,
+    architecture: Architecture,
+) -> None:
+    for evaluator in (
+        proxy_of(tiny_space, toy_splits, synthetic, ProxyConfig()),
+        RealSteps(tiny_space, toy_splits, (4, 12), ProxyConfig(), INNER),
+    ):
+        assert evaluator.score(architecture, seed=0).score > 0.6
+
+
+def test_real_steps_repeat_images_only_after_a_whole_pass(
+    tiny_space: SearchSpace, toy_splits: Splits, architecture: Architecture
+) -> None:
+    """More images than there are: passes follow one another."""
+    small = replace(toy_splits, train=toy_splits.train.first(10))
+    real = RealSteps(tiny_space, small, (3, 7), ProxyConfig(), INNER, learning_rate=0.05)
+    evaluation = evaluate(real, architecture, seed=0)
+    assert evaluation.failure is None
+    assert evaluation.evaluator == "real:3@0.05"
+
+
+def test_more_steps_than_batches_are_refused(
+    tiny_space: SearchSpace, toy_splits: Splits, synthetic: SyntheticData
+) -> None:
+    with pytest.raises(InvalidConfigError, match="at most 4"):
+        proxy_of(tiny_space, toy_splits, synthetic, ProxyConfig(n_steps=5))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"metric": "acc"}, {"n_seeds": 0}, {"n_probes": 0}, {"n_steps": 0}]
+)
+def test_settings_out_of_range_are_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(InvalidConfigError, match=next(iter(settings))):
+        ProxyConfig(**settings)  # type: ignore[arg-type]
