@@ -52,7 +52,7 @@ search: $(STAMP)
 
 # The whole path on the smallest budget: a report to look at in well under a minute.
 demo: $(STAMP)
-	$(BIN)/nasgtn search --trials 8 --verify 2 --set gtn.meta_training.meta_steps=5 \
+	$(BIN)/nasgtn search --trials 8 --verify 2 --set gtn.meta_training.n_meta_steps=5 \
 		--set training.epochs=3 $(ARGS)
 
 clean:

@@ -13,6 +13,9 @@ import pytest
 from nasgtn import errors
 from nasgtn.cli.listings import EXTRAS
 from nasgtn.cli.main import cli
+from nasgtn.cli.options import overrides_of
+from nasgtn.configuration import config_from_mapping
+from nasgtn.spaces.catalogue import find_space
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -122,3 +125,16 @@ def test_readme_mentions_every_error(name: str) -> None:
 
 def test_readme_starts_with_the_two_commands() -> None:
     assert README.index("make search") < README.index("make test") < 1500
+
+
+def test_every_setting_that_is_shown_exists() -> None:
+    """`--set` in README.md and Makefile names keys of the configuration and options of spaces."""
+    shown = README + (ROOT / "Makefile").read_text(encoding="utf-8")
+    settings = re.findall(r"--set ([a-z_.0-9]+=[^\s`]+)", shown.replace("SECTION.KEY", "x"))
+    settings.remove("section.key=value")
+    assert len(settings) > 4
+    for setting in settings:
+        overrides = overrides_of({"settings": (setting,)})
+        options = overrides.get("space", {}).get("options", {})
+        config_from_mapping(overrides)
+        assert not options or find_space("nasbench201", options)

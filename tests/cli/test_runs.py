@@ -72,6 +72,7 @@ def test_a_finished_run_is_resumed_at_once_and_its_result_is_the_same(
     assert {path: path.stat().st_mtime_ns for path in finished_run.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_is_carried_on(nasgtn: Nasgtn, copied_run: Path) -> None:
     finished = json.loads(nasgtn("resume", copied_run, "--json").out)
     for name in ("report.html", "verification.jsonl", "baselines.jsonl"):
@@ -328,6 +329,7 @@ def test_versions_of_the_run_are_those_that_env_tells(nasgtn: Nasgtn, finished_r
     assert saved["optuna"] == packages["optuna"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_full_disk_is_one_line_and_what_was_finished_is_kept(
     nasgtn: Nasgtn, refused: Refused, copied_run: Path, tmp_path: Path
