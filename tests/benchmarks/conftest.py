@@ -23,3 +23,14 @@ def all_cores() -> Iterator[None]:
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def progress(report_line: Callable[[str], None]) -> Callable[..., None]:
+    """Say now and then how far long work is."""
+
+    def tell(stage: str, done: int, total: int, note: str = "") -> None:
+        if done % max(1, total // 5) == 0:
+            report_line(f"  {stage} {done}/{total} {note}")
+
+    return tell

@@ -11,7 +11,7 @@ from nasgtn.errors import InvalidConfigError
 from nasgtn.gtn import InnerLoopConfig, Learner, SyntheticData, soft_cross_entropy, steps, unroll
 from nasgtn.gtn.inner_loop import Graph
 
-ADAM = InnerLoopConfig(optimiser="adam", relative=False, learning_rate=0.01)
+ADAM = InnerLoopConfig(optimiser="adam", relative=False, learning_rate=0.01, momentum=0.9)
 SGD = InnerLoopConfig(optimiser="sgd", relative=False, learning_rate=0.05, momentum=0.5)
 N_STEPS, BATCH = 4, 5
 
