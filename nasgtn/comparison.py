@@ -102,7 +102,7 @@ def make_estimator(
         space: Where the architectures come from.
         splits: Its test part is never read.
         config: How the proxy scores; `real:N` follows it too.
-        gtn: Its optimiser and batch size hold for both.
+        gtn: Its optimiser, batch size and size of the images hold for both.
         synthetic: The generator's batches; `gtn` alone needs them.
 
     Raises:
@@ -118,7 +118,8 @@ def make_estimator(
     if kind == "real" and colon:
         n_steps, rate = _real_budget(name, budget)
         batches = n_steps, gtn.curriculum.batch_size
-        return RealSteps(space, splits, batches, config, gtn.inner_loop, learning_rate=rate)
+        small = splits.shrunk(gtn.image_size)
+        return RealSteps(space, small, batches, config, gtn.inner_loop, learning_rate=rate)
     if name not in ZERO_COST:
         raise UnknownNameError.of("estimator", name, ESTIMATORS)
     return ZERO_COST[name](space, task, splits.train)

@@ -255,5 +255,6 @@ def _baselines(run: Run, generator: TrainedGenerator) -> list[Evaluator]:
     space, task, train = run.space, run.splits.task, run.splits.train
     n_steps = run.config.proxy.n_steps or generator.config.curriculum.n_steps
     batches = n_steps, generator.config.curriculum.batch_size
-    real = RealSteps(space, run.splits, batches, run.config.proxy, generator.config.inner_loop)
+    small = run.splits.shrunk(generator.config.image_size)
+    real = RealSteps(space, small, batches, run.config.proxy, generator.config.inner_loop)
     return [*(made(space, task, train) for made in ZERO_COST.values()), real]

@@ -20,7 +20,7 @@ from nasgtn.configuration import (
 )
 from nasgtn.data import Splits
 from nasgtn.data.sources import load_splits
-from nasgtn.errors import ArtefactError, InvalidSpaceError
+from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidSpaceError
 from nasgtn.gtn import load_generator
 from nasgtn.randomness import derive_seed
 from nasgtn.records import mend_lines
@@ -58,6 +58,7 @@ def prepare(config: RunConfig, folder: Path) -> Run:
     space = find_space(config.space.name, config.space.options)
     splits = load_splits(config.data, seed=config.seed)
     _check_space(space, splits.task, config.seed)
+    _check_shrunk(space, splits.task, config)
     if config.generator is not None and not (folder / GENERATOR_CONFIG).exists():
         generator = load_generator(Path(config.generator), task=splits.task)
         check_steps(config.proxy, generator.config)
@@ -78,6 +79,25 @@ def _check_space(space: SearchSpace, task: Task, seed: int) -> None:
         else:
             return
     raise errors[0]
+
+
+def _check_shrunk(space: SearchSpace, task: Task, config: RunConfig) -> None:
+    """Refuse a space whose architectures for real images cannot be built for shrunk ones."""
+    small = task.shrunk(config.gtn.image_size)
+    if small == task:
+        return
+    try:
+        for draw in range(CHECKED_ARCHITECTURES):
+            choices = space.sample(derive_seed(config.seed, "shrunk", draw), task).choices
+            space.network(choices, small, seed=0)
+    except InvalidConfigError as error:
+        raise InvalidSpaceError(
+            f"architectures of search space {space.name!r} must not depend on the size of the "
+            f"images, which generator and proxy shrink to {small.height}x{small.width} pixels, "
+            f"but: {error}; set gtn.image_size = 0 for images as they are"
+        ) from error
+    except InvalidSpaceError:
+        return  # a space may fail for some architectures; those cost their trials
 
 
 def load(folder: Path) -> Run:

@@ -1,6 +1,6 @@
 """What a network has to do: the shape of its input, and the classes of its output."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nasgtn.errors import InvalidDataError
 
@@ -37,3 +37,16 @@ class Task:
     def input_shape(self) -> tuple[int, int, int]:
         """Shape of one image: channels, height, width."""
         return self.n_channels, self.height, self.width
+
+    def shrunk(self, size: int) -> "Task":
+        """Make the same task on smaller images: their longer side at most `size`; 0: as they are.
+
+        >>> Task(name="", n_channels=1, height=28, width=14, class_names=("a", "b"),
+        ...      mean=(0.5,), std=(0.2,)).shrunk(16).input_shape
+        (1, 16, 8)
+        """
+        longer = max(self.height, self.width)
+        if not 0 < size < longer:
+            return self
+        height, width = (max(1, round(side * size / longer)) for side in (self.height, self.width))
+        return replace(self, height=height, width=width)

@@ -31,7 +31,7 @@ class TrainingConfig:
 
     epochs: int = 40
     """Passes over the training images, at most."""
-    max_steps: int = 1500
+    max_steps: int = 600
     """Ends a training on many images before its epochs are over; the schedule fits in."""
     batch_size: int = 128
     optimiser: Literal["adamw", "sgd"] = "adamw"

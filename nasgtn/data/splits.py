@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from nasgtn.task import Task
 
@@ -36,6 +37,15 @@ class Part:
         for index in order.split(batch_size):
             yield Part(self.images[index], self.labels[index])
 
+    def resized(self, height: int, width: int) -> "Part":
+        """Make the images of another size, by antialiased bilinear interpolation."""
+        if self.images.shape[2:] == (height, width):
+            return self
+        images = F.interpolate(
+            self.images, size=(height, width), mode="bilinear", antialias=True, align_corners=False
+        )
+        return Part(images, self.labels)
+
     def first(self, n: int) -> "Part":
         """Take the first `n` examples (parts are stored in a shuffled, stratified order)."""
         return Part(self.images[:n], self.labels[:n])
@@ -49,6 +59,15 @@ class Splits:
     train: Part
     validation: Part
     test: Part
+
+    def shrunk(self, size: int) -> "Splits":
+        """Make the images smaller: their longer side at most `size` pixels; 0: as they are."""
+        task = self.task.shrunk(size)
+        train, validation, test = (
+            part.resized(task.height, task.width)
+            for part in (self.train, self.validation, self.test)
+        )
+        return Splits(task=task, train=train, validation=validation, test=test)
 
     def to(self, device: torch.device | str) -> "Splits":
         return replace(

@@ -4,7 +4,7 @@
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -59,8 +59,9 @@ class GtnProxy:
 
     Args:
         space: Where the architectures come from.
-        task: What their networks are built for.
-        synthetic: The generator's batches, made once.
+        task: What their networks are built for, but for the size of the images.
+        synthetic: The generator's batches, made once; networks are built for images of their
+            size, and the real ones are resized to it.
         validation: Real images that the probes look at; networks run on their device.
         config: How long, how often, what counts.
         inner_loop: The optimiser that the batches were made for.
@@ -84,6 +85,9 @@ class GtnProxy:
                 f"generator, got {n_steps}"
             )
         self._synthetic = SyntheticData(*(rows[:n_steps] for rows in synthetic))
+        height, width = synthetic.images.shape[-2:]
+        task = replace(task, height=height, width=width)
+        validation = validation.resized(height, width)
         self._probing = _Probing(
             space, task, validation.first(config.n_images), config, inner_loop
         )

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from nasgtn.artefacts import FORMAT, GENERATOR_CONFIG, GENERATOR_WEIGHTS, write_bytes, write_text
-from nasgtn.errors import ArtefactError, NasgtnError
+from nasgtn.errors import ArtefactError, InvalidConfigError, NasgtnError
 from nasgtn.gtn.curriculum import CurriculumConfig
 from nasgtn.gtn.generator import GeneratorConfig
 from nasgtn.gtn.inner_loop import InnerLoopConfig, SyntheticData
@@ -29,11 +29,18 @@ class GtnConfig:
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
+    image_size: int = 16
+    """Longer side, in pixels, of the images that generator and proxy work on: larger real ones are
+    shrunk to it, and candidates are built for it. 0: as they are. Verification never shrinks."""
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
     inner_loop: InnerLoopConfig = field(default_factory=InnerLoopConfig)
     warm_start: WarmStartConfig = field(default_factory=WarmStartConfig)
     meta_training: MetaTrainingConfig = field(default_factory=MetaTrainingConfig)
+
+    def __post_init__(self) -> None:
+        if self.image_size < 0:
+            raise InvalidConfigError(f"gtn.image_size must be at least 0, got {self.image_size}")
 
     @property
     def synthesis(self) -> SynthesisConfig:
@@ -84,7 +91,8 @@ def load_generator(
 
     Args:
         folder: A run, or any folder with the generator's two files.
-        task: Where given, the generator has to fit it: shape of the images, number of classes.
+        task: Where given, the generator has to fit it, its images shrunk as the generator's
+            configuration says: shape of the images, number of classes.
         device: Where its tensors shall be.
 
     Raises:
@@ -114,7 +122,7 @@ def load_generator(
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtefactError(f"the generator in {folder} cannot be read: {reason}") from error
     if task is not None:
-        _check_fit(trained.task, task, folder)
+        _check_fit(trained.task, task.shrunk(config.image_size), folder)
     trained.gtn.to(device)
     return trained
 

@@ -51,6 +51,7 @@ def train_generator(
         ArtefactError: The checkpoint is damaged.
     """
     start = time.perf_counter()
+    splits = splits.shrunk(config.image_size)
     device = splits.train.images.device
     gtn = Gtn(splits.task, config.synthesis, seed=derive_seed(seed, "gtn")).to(device)
     training = MetaTraining(

@@ -10,6 +10,7 @@ import torch
 from nasgtn.artefacts import GENERATOR_CONFIG, GENERATOR_WEIGHTS
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError
+from nasgtn.evaluation.proxy import GtnProxy, ProxyConfig
 from nasgtn.gtn import VARIANTS, GtnConfig, load_generator, save_generator, train_generator
 from nasgtn.spaces import SearchSpace
 from nasgtn.task import Task
@@ -111,3 +112,24 @@ def test_a_generator_for_another_task_is_refused(
 ) -> None:
     with pytest.raises(ArtefactError, match=message):
         load_generator(saved, task=replace(toy_task, **change))  # type: ignore[arg-type]
+
+
+def test_large_images_are_shrunk_for_generator_and_proxy(
+    tiny_space: SearchSpace, toy_splits: Splits, small_gtn: GtnConfig, tmp_path: Path
+) -> None:
+    config = replace(small_gtn, image_size=6)
+    trained = train_generator(tiny_space, toy_splits, config, seed=5, folder=tmp_path)
+    assert trained.task.input_shape == (1, 6, 6)
+    loaded = load_generator(tmp_path, task=toy_splits.task)
+    synthetic = loaded.synthesise()
+    assert synthetic.images.shape[2:] == (1, 6, 6)
+    proxy = GtnProxy(
+        tiny_space,
+        toy_splits.task,
+        synthetic,
+        toy_splits.validation,
+        ProxyConfig(),
+        config.inner_loop,
+    )
+    architecture = tiny_space.sample(0, toy_splits.task)
+    assert 0 <= proxy.score(architecture, seed=0).score <= 1
