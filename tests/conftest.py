@@ -1,9 +1,13 @@
 """Fixtures that several test folders share: toy data, a tiny search space, the real data."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
 from torch import nn
 
 from nasgtn.data import Part, Splits
@@ -12,6 +16,7 @@ from nasgtn.task import Task
 
 torch.set_num_threads(1)
 
+CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -76,3 +81,18 @@ def build_tiny(trial: Trial, task: Task) -> nn.Module:
 @pytest.fixture(scope="session")
 def tiny_space() -> SearchSpace:
     return SearchSpace(name="tiny", build=build_tiny, summary="Small networks for tests.")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[webdriver.Chrome]:
+    """Headless Chromium; it logs its console and its requests."""
+    if not Path(CHROMIUM).exists() or not Path(DRIVER).exists():
+        pytest.skip(f"Chromium and its driver are not there ({CHROMIUM}, {DRIVER})")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which(DRIVER)))
+    yield driver
+    driver.quit()

@@ -19,6 +19,9 @@ import pytest
 from optuna.trial import TrialState, create_trial
 from PIL import Image
 from run_data import make_run
+from selenium import webdriver
+from selenium.webdriver.support.expected_conditions import text_to_be_present_in_element
+from selenium.webdriver.support.wait import WebDriverWait
 
 from nasgtn.dashboard import note, publish, serve, serving
 from nasgtn.errors import ArtefactError, InvalidConfigError
@@ -116,6 +119,22 @@ def test_everything_is_there_over_http(place: StudyPlace, tmp_path: Path) -> Non
         png = get(f"{url}/artifacts/{proxy['id']}/{files['synthetic-images.png']}")
         assert Image.open(io.BytesIO(png)).width > 500
         assert b"<html" in get(f"{url}/dashboard/").lower()
+
+
+@pytest.mark.slow
+def test_a_browser_shows_the_studies(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    place = StudyPlace(storage=f"sqlite:///{tmp_path / 'study.db'}")
+    data = make_run(n_trials=12)
+    fill(place, data)
+    publish(place, data, tmp_path, tmp_path / "dashboard")
+    with answering(place, tmp_path / "dashboard") as url:
+        browser.get(url)
+        wait = WebDriverWait(browser, 30)
+        for name in ("proxy", "verification"):
+            wait.until(text_to_be_present_in_element(("tag name", "body"), name))
+        study = get_studies(url)["proxy"]["id"]
+        browser.get(f"{url}/dashboard/studies/{study}/note")
+        wait.until(text_to_be_present_in_element(("tag name", "body"), "Winner:"))
 
 
 def test_publishing_again_replaces_what_was_there(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def render(data: RunData) -> str:
         trust_in_words=words.trust_in_words(summary.proxy),
         cost_in_words=words.cost_in_words(summary.costs),
         search_in_words=words.search_in_words(data, summary),
+        meta_training_in_words=words.meta_training_in_words(summary.counts),
         config=tomli_w.dumps(_without_none(data.config)),
         policy="; ".join(
             (

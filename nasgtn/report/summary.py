@@ -87,7 +87,7 @@ class Estimator:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """What became of the trials."""
+    """What became of the trials, and of the meta-steps."""
 
     n_trials: int
     n_distinct: int
@@ -95,6 +95,9 @@ class Counts:
     n_pruned: int
     n_infeasible: int
     n_failed: int
+    n_meta_steps: int
+    n_skipped: int
+    """Meta-steps whose loss or gradient was not finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,6 +270,8 @@ def _counts(data: RunData) -> Counts:
         n_pruned=states.count("pruned"),
         n_infeasible=states.count("infeasible"),
         n_failed=states.count("failed"),
+        n_meta_steps=len(data.meta_training),
+        n_skipped=sum(step.get("meta_loss") is None for step in data.meta_training),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nasgtn.ranking import Interval
-from nasgtn.report.summary import Costs, Estimator, RunData, Summary, Verified
+from nasgtn.report.summary import Costs, Counts, Estimator, RunData, Summary, Verified
 
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -188,6 +188,15 @@ def cost_in_words(costs: Costs) -> str:
         return f"{said} Training them all in full would have taken less, about {full}. {pays}"
     times = f"{factor(costs.speed_up)} times as long"
     return f"{said} Training them all in full would have taken about {full}, {times}. {pays}"
+
+
+def meta_training_in_words(counts: Counts) -> str:
+    """Say how long the generator was trained, and how often a meta-step was skipped."""
+    if not counts.n_meta_steps:
+        return "not recorded"
+    said = plural(counts.n_meta_steps, "meta-step")
+    skipped = f"{counts.n_skipped:,} skipped, as their loss or gradient was not finite"
+    return f"{said} ({skipped})" if counts.n_skipped else said
 
 
 def search_in_words(data: RunData, summary: Summary) -> str:

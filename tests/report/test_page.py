@@ -3,8 +3,6 @@
 import dataclasses
 import itertools
 import json
-import shutil
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,12 +12,10 @@ import numpy as np
 import pytest
 from run_data import make_run
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 
 from nasgtn.report import RunData
 from nasgtn.report.page import render
 
-CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
 HOSTILE = (
     "</script><script>window.hacked = 1</script><img src=x onerror='hacked=1'>\"'&<b>\u202e😀"
 )
@@ -226,20 +222,6 @@ def test_a_thousand_trials_and_classes_fit_into_six_megabytes() -> None:
     page = render(data)
     assert len(page.encode()) < 6_000_000
     assert "The first 48 of 1000 classes" in page
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[webdriver.Chrome]:
-    if not Path(CHROMIUM).exists() or not Path(DRIVER).exists():
-        pytest.skip(f"Chromium and its driver are not there ({CHROMIUM}, {DRIVER})")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which(DRIVER)))
-    yield driver
-    driver.quit()
 
 
 def logged(browser: webdriver.Chrome, kind: str) -> list[dict[str, Any]]:

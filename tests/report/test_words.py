@@ -114,3 +114,13 @@ def test_a_better_control_is_said() -> None:
     summary = summarise(dataclasses.replace(data, verification=verification))
     assert "a random architecture did better" in words.winner_in_words(summary, data.task)
     assert "did better" not in words.winner_in_words(summarise(data), data.task)
+
+
+def test_skipped_meta_steps_are_counted() -> None:
+    steps: list[dict[str, float | None]] = [
+        {"meta_step": n + 1, "meta_loss": None if n == 1 else 1.0} for n in range(3)
+    ]
+    counts = summarise(dataclasses.replace(make_run(), meta_training=steps)).counts
+    assert words.meta_training_in_words(counts).startswith("3 meta-steps (1 skipped")
+    counts = summarise(dataclasses.replace(make_run(), meta_training=[])).counts
+    assert words.meta_training_in_words(counts) == "not recorded"
