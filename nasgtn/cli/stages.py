@@ -109,7 +109,7 @@ def report(run: Path, as_json: bool) -> None:
 @click.option(
     "--estimators",
     default="gtn,real:16,params,flops,synflow,naswot,grad_norm",
-    help="Names, separated by commas; real:N is N steps on real batches.",
+    help="Names, separated by commas; real:N[@RATE] is N steps on real batches.",
 )
 @click.option("--architectures", type=positive, metavar="N", default=32, help="How many.")
 @click.option("--generator", type=folder_type, help="Take this one; else one is trained first.")
