@@ -172,6 +172,7 @@ def test_a_finished_run_is_left_as_it_is(copied: Path, run: RunResult) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", ["generator", "search", "verification", "baselines", "report"])
 def test_a_run_that_stopped_anywhere_comes_to_the_same_end(
     cut: str, copied: Path, run: RunResult
@@ -273,6 +274,7 @@ def test_run_data_hides_a_password(copied: Path) -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_trained_generator_is_taken_as_it_is(
     copied: Path, run: RunResult, config: RunConfig, tmp_path: Path
 ) -> None:
@@ -362,6 +364,7 @@ def test_a_damaged_record_is_one_clear_line(copied: Path) -> None:
         resume(copied)
 
 
+@pytest.mark.slow
 def test_a_disk_without_space_is_one_clear_line(config: RunConfig, tmp_path: Path) -> None:
     def fill(stage: str, done: int, total: int, note: str = "") -> None:
         if stage == "search":

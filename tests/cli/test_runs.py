@@ -45,6 +45,7 @@ def test_a_search_prints_its_winner_and_leaves_every_file(
     assert (folder / "report.html").read_text().startswith("<!doctype html>")
 
 
+@pytest.mark.slow
 def test_the_saved_configuration_reruns_the_run_in_a_folder_named_after_time_data_and_space(
     nasgtn: Nasgtn, finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +158,7 @@ def test_files_of_choices_that_hold_something_else_are_refused(
     assert message in refused(*args, code=code)
 
 
+@pytest.mark.slow
 def test_a_generator_is_trained_alone_and_taken_by_rank_and_search(
     nasgtn: Nasgtn, refused: Refused, toy_archive: Path, tiny_space_file: Path, tmp_path: Path
 ) -> None:
@@ -206,6 +208,7 @@ def test_estimators_are_compared_with_trained_truth(
     assert "estimator" in nasgtn(*args[:-2], "--estimators", "params").out
 
 
+@pytest.mark.slow
 def test_estimators_are_compared_with_a_table(
     nasgtn: Nasgtn, refused: Refused, shared_data: Path, toy_archive: Path
 ) -> None:

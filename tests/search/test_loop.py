@@ -88,6 +88,7 @@ def test_a_space_that_is_too_small_ends_the_search(tmp_path: Path) -> None:
     assert len(searched.history) <= 5 * TRIALS_PER_CANDIDATE
 
 
+@pytest.mark.slow
 def test_a_sampler_that_repeats_itself_still_finds_the_last_architecture(tmp_path: Path) -> None:
     config = SearchConfig(trials=32, sampler="tpe")
     by_two = replace(SPACE, canonical=lambda choices: (choices["width"], choices["norm"]))
@@ -321,6 +322,7 @@ def check_carried_on(searched: Searched, before: list[Evaluation]) -> None:
     assert set(told.values()) == {1}
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on_where_it_was(tmp_path: Path) -> None:
     start_and_kill(tmp_path / "run", workers=1, n_records=4)
     searched = slow_search(tmp_path / "run", workers=1)
