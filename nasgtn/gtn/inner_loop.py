@@ -104,34 +104,38 @@ def update(
     state: State,
     gradient: Tensor,
     settings: tuple[Tensor, Tensor],
+    scales: Tensor | None,
     step: int,
     config: InnerLoopConfig,
 ) -> State:
     """Apply the optimiser once: Adam (Kingma and Ba, arXiv 1412.6980, algorithm 1), or SGD.
 
     The momentum may differ from step to step, so Adam's bias correction of the mean is the
-    product of the momenta, not a power.
+    product of the momenta, not a power. Written for few passes over the parameters.
 
     Args:
         state: Before the step.
         gradient: Of the loss, for the parameters.
-        settings: Learning rate (one number, or one a parameter) and momentum of this step.
+        settings: Learning rate and momentum of this step.
+        scales: What the learning rate is relative to, one a parameter; None: to nothing.
         step: Counts from 0.
         config: Which optimiser.
     """
-    learning_rate, momentum = settings
+    rate, momentum = settings
     if config.optimiser == "sgd":
         mean = momentum * state.mean + gradient
-        return State(
-            state.parameters - learning_rate * mean, mean, state.mean_square, state.weight
-        )
+        change = rate * mean if scales is None else rate * mean * scales
+        return State(state.parameters - change, mean, state.mean_square, state.weight)
     beta = config.second_momentum
+    correction = 1 - beta ** (step + 1)
     weight = momentum * state.weight
-    mean = momentum * state.mean + (1 - momentum) * gradient
-    mean_square = beta * state.mean_square + (1 - beta) * gradient * gradient
-    root = torch.rsqrt(mean_square / (1 - beta ** (step + 1)) + config.epsilon)
-    rate = learning_rate / (1 - weight)
-    return State(state.parameters - rate * mean * root, mean, mean_square, weight)
+    mean = torch.lerp(gradient, state.mean, momentum)
+    mean_square = torch.addcmul(beta * state.mean_square, gradient, gradient, value=1 - beta)
+    root = torch.rsqrt(mean_square + config.epsilon * correction)
+    rate = rate * math.sqrt(correction) / (1 - weight)
+    step_sizes = rate * root if scales is None else rate * scales * root
+    parameters = torch.addcmul(state.parameters, step_sizes, mean, value=-1)
+    return State(parameters, mean, mean_square, weight)
 
 
 def steps(
@@ -233,8 +237,9 @@ def _step(how: _Training, index: int, state: State, batch: SyntheticData) -> tup
                 parameters = parameters.detach().requires_grad_()
             loss = _loss(how.learner, parameters, batch)
             (gradient,) = torch.autograd.grad(loss, parameters, create_graph=differentiable)
-    rate = batch.learning_rates * how.scales if how.config.relative else batch.learning_rates
-    return update(state, gradient, (rate, batch.momenta), index, how.config), loss
+    settings = batch.learning_rates, batch.momenta
+    scales = how.scales if how.config.relative else None
+    return update(state, gradient, settings, scales, index, how.config), loss
 
 
 def _loss(learner: Learner, parameters: Tensor, batch: SyntheticData) -> Tensor:
