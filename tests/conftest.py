@@ -1,6 +1,7 @@
 """Fixtures that several test folders share: toy data, a tiny search space, the real data."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from nasgtn.spaces import SearchSpace, Trial
 from nasgtn.task import Task
 
 torch.set_num_threads(1)
+# A job in the background ignores Ctrl-C, and so would whatever the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
