@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from nasgtn.artefacts import write_text
 from nasgtn.errors import ArtefactError
 
 Choice = bool | int | float | str | None
@@ -75,12 +76,10 @@ def mend_lines(path: Path) -> None:
 
 def write_records(path: Path, records: Iterable[Evaluation]) -> None:
     """Write a JSON Lines file whole, or leave the old one."""
-    partial = path.with_suffix(path.suffix + ".part")
-    partial.write_text(
+    write_text(
+        path,
         "".join(json.dumps(asdict(record), allow_nan=False) + "\n" for record in records),
-        encoding="utf-8",
     )
-    partial.replace(path)
 
 
 def read_records(path: Path) -> list[Evaluation]:

@@ -3,7 +3,7 @@
 import tomllib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import tomli_w
 import torch
@@ -109,7 +109,7 @@ def load_generator(
             raise ArtefactError(f"{path} must be of format {FORMAT}, but is of format {found}")
         config = validated(GtnConfig, facts["gtn"])
         trained = TrainedGenerator(
-            gtn=Gtn(_read_task(facts["task"]), config.synthesis, seed=facts["seed"]),
+            gtn=Gtn(validated(Task, facts["task"]), config.synthesis, seed=facts["seed"]),
             config=config,
             seed=facts["seed"],
             meta_steps=facts["meta_steps"],
@@ -143,10 +143,6 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     """Write a safetensors file whole, or leave the old one."""
     state = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     write_bytes(path, save(state))  # `save_file` has errors of its own for a full disk
-
-
-def _read_task(facts: dict[str, Any]) -> Task:  # as TOML has it: lists for tuples
-    return validated(Task, facts)
 
 
 def _check_fit(made_for: Task, task: Task, folder: Path) -> None:

@@ -51,17 +51,18 @@ def train_generator(
         ArtefactError: The checkpoint is damaged.
     """
     start = time.perf_counter()
-    splits = splits.shrunk(config.image_size)
-    device = splits.train.images.device
-    gtn = Gtn(splits.task, config.synthesis, seed=derive_seed(seed, "gtn")).to(device)
+    task = splits.task.shrunk(config.image_size)
+    train = splits.train.resized(task.height, task.width)
+    device = train.images.device
+    gtn = Gtn(task, config.synthesis, seed=derive_seed(seed, "gtn")).to(device)
     training = MetaTraining(
-        gtn, space, splits.train, config.meta_training, seed=derive_seed(seed, "meta-training")
+        gtn, space, train, config.meta_training, seed=derive_seed(seed, "meta-training")
     )
     log = _Log(folder)
     spent = log.restore(training)
     if training.n_done == 0:
         rng = torch_rng(derive_seed(seed, "warm start"))
-        warm_start(gtn, splits.train, config.warm_start, rng, progress)
+        warm_start(gtn, train, config.warm_start, rng, progress)
     wanted = config.meta_training.n_meta_steps
     running: float | None = None
     while training.n_done < wanted:
