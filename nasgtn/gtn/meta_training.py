@@ -196,7 +196,7 @@ class MetaTraining:
         for index in range(self._config.learners):
             stream = derive_seed(self._seed, "meta-step", self.n_done, index)
             network = self._space.sample_network(stream, self.gtn.task)
-            learner = Learner(network.to(self._train.images.device))
+            learner = Learner(network.to(self._train.images.device), owned=True)
             loss, accuracy = meta_loss(
                 self.gtn, learner, self._train, self._config, torch_rng(stream)
             )
