@@ -102,8 +102,10 @@ def make_estimator(
         if trained is None:
             raise InvalidConfigError("the estimator gtn needs a trained generator, got none")
         synthetic = trained.synthesise()
-        proxy = GtnProxy(space, task, synthetic, splits.validation, config, gtn.inner_loop)
-        return Estimator.of(proxy, preparation_seconds=trained.seconds)
+        proxy = GtnProxy(
+            space, task, synthetic, splits.probe(config.n_images), config, gtn.inner_loop
+        )
+        return Estimator.of(proxy, preparation_seconds=trained.seconds + trained.anchor_seconds)
     kind, colon, budget = name.partition(":")
     if kind == "real" and colon:
         n_steps, rate = _real_budget(name, budget)

@@ -3,15 +3,19 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import nn
 from torch.nn import functional as F
 
+from nasgtn.artefacts import write_bytes
 from nasgtn.data.augmentation import augment
 from nasgtn.data.splits import Part, Splits
-from nasgtn.errors import DivergedError, InvalidConfigError
+from nasgtn.errors import ArtefactError, DivergedError, InvalidConfigError
 from nasgtn.randomness import derive_seed, seeded, torch_rng
 
 MOST_EVALUATIONS = 20
@@ -272,3 +276,27 @@ def _step(
 def _check_finite(loss: float, what: str, step: int) -> None:
     if not math.isfinite(loss):
         raise DivergedError(f"the {what} loss must stay finite, got {loss} by step {step}")
+
+
+def save_weights(network: nn.Module, path: Path) -> None:
+    """Write a network's state, tied weights more than once, or leave the old file."""
+    state = {
+        name: value.detach().cpu().contiguous().clone()
+        for name, value in network.state_dict().items()
+    }
+    write_bytes(path, save(state))
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Read what `save_weights` wrote into a network of the same architecture.
+
+    Raises:
+        ArtefactError: The file is missing or damaged, or of another network.
+    """
+    try:
+        network.load_state_dict(load_file(path))
+    except (SafetensorError, OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ArtefactError(
+            f"{path} must hold the weights of the network, but: {reason}"
+        ) from error

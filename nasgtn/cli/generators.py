@@ -74,7 +74,7 @@ def rank_architectures(
         space,
         splits.task,
         trained.synthesise(),
-        splits.validation,
+        splits.probe(config.proxy.n_images),
         config.proxy,
         trained.config.inner_loop,
     )

@@ -18,6 +18,7 @@ from nasgtn.errors import DivergedError, InvalidConfigError
 from nasgtn.gtn.inner_loop import unroll
 from nasgtn.gtn.learner import Learner
 from nasgtn.gtn.rank_term import RankTerm
+from nasgtn.gtn.scores import soft_accuracy
 from nasgtn.gtn.synthesis import Gtn
 from nasgtn.randomness import derive_seed, torch_rng
 from nasgtn.records import Evaluation
@@ -52,7 +53,7 @@ class MetaTrainingConfig:
     """Difference of two scores, in standard deviations, at which their order counts as settled."""
     anchor_share: float = 0.5
     """Share of the meta-steps whose learner is an anchor, where there are anchors, in [0, 1]."""
-    held_out: float = 0.25
+    held_out_anchors: float = 0.25
     """Share of the anchors that nothing is learned from: they choose which state is kept."""
     patience: int = 4
     """So many looks at the held-out anchors in a row that find no better order end
@@ -84,7 +85,7 @@ _LIMITS: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
         lambda value: value > 0,
         "above 0",
     ),
-    (("anchor_share", "held_out"), lambda value: 0 <= value <= 1, "in [0, 1]"),
+    (("anchor_share", "held_out_anchors"), lambda value: 0 <= value <= 1, "in [0, 1]"),
 )
 
 
@@ -113,7 +114,7 @@ class Taught(NamedTuple):
     cross_entropy: Float[Tensor, ""]
     """Mean over the probes in nats, with its graph (arXiv 1912.07768, sec. 3)."""
     score: Float[Tensor, ""]
-    """Mean probability of the true class after the last step, in [0, 1], with its graph."""
+    """Soft accuracy after the last step, in [0, 1], with its graph."""
     accuracy: Float[Tensor, ""]
     """After the last step, in [0, 1]."""
 
@@ -143,7 +144,7 @@ def teach(
         losses.append(F.cross_entropy(logits, real.labels))
     return Taught(
         torch.stack(losses).mean(),
-        logits.softmax(dim=1).gather(1, real.labels[:, None]).mean(),
+        soft_accuracy(logits, real.labels),
         (logits.detach().argmax(dim=1) == real.labels).float().mean(),
     )
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from nasgtn.data import Part
 from nasgtn.gtn.inner_loop import SyntheticData, unroll
 from nasgtn.gtn.learner import Learner
+from nasgtn.gtn.scores import soft_accuracy
 from nasgtn.gtn.synthesis import Gtn
 from nasgtn.randomness import derive_seed, torch_rng
 from nasgtn.records import Evaluation
@@ -20,7 +21,7 @@ class Jury:
     """Anchors that judge a generator, some of which it never learned from."""
 
     space: SearchSpace
-    validation: Part
+    probe: Part
     """Real images, of the generator's size, that scores are measured on."""
     learned: Sequence[Evaluation]
     held_out: Sequence[Evaluation]
@@ -46,7 +47,7 @@ class Jury:
         network = self.space.network(
             anchor.choices, gtn.task, seed=derive_seed(self.seed, "jury", anchor.architecture_id)
         )
-        learner = Learner(network.to(self.validation.images.device), owned=True)
+        learner = Learner(network.to(self.probe.images.device), owned=True)
         end = unroll(learner, learner.initial, data, gtn.config.inner_loop)
-        logits = learner.logits(end.parameters[len(data.images)], self.validation.images)
-        return (logits.argmax(dim=1) == self.validation.labels).float().mean().cpu()
+        logits = learner.logits(end.parameters[len(data.images)], self.probe.images)
+        return soft_accuracy(logits, self.probe.labels).cpu()

@@ -60,6 +60,10 @@ class TrainedGenerator:
     meta_steps: int
     seconds: float
     """Warm start and meta-training together, in wall-clock time."""
+    anchors: tuple[str, ...] = ()
+    """Ids of the architectures whose accuracies it learned from: they judge it no more."""
+    anchor_seconds: float = 0.0
+    """What the trainings of the anchors took."""
 
     @property
     def task(self) -> Task:
@@ -79,6 +83,8 @@ def save_generator(trained: TrainedGenerator, folder: Path) -> None:
         "seed": trained.seed,
         "meta_steps": trained.meta_steps,
         "seconds": trained.seconds,
+        "anchors": trained.anchors,
+        "anchor_seconds": trained.anchor_seconds,
         "task": asdict(trained.task),
         "gtn": asdict(trained.config),
     }
@@ -115,6 +121,8 @@ def load_generator(
             seed=facts["seed"],
             meta_steps=facts["meta_steps"],
             seconds=facts["seconds"],
+            anchors=tuple(facts["anchors"]),
+            anchor_seconds=facts["anchor_seconds"],
         )
         trained.gtn.load_state_dict(read_tensors(folder / GENERATOR_WEIGHTS))
     except ArtefactError:

@@ -27,6 +27,9 @@ from nasgtn.randomness import derive_seed, torch_rng
 from nasgtn.records import Evaluation
 from nasgtn.spaces import SearchSpace
 
+JURY_IMAGES = 512
+"""Real images that held-out anchors are scored on, as many as the proxy's."""
+
 
 def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and where it writes
     space: SearchSpace,
@@ -42,8 +45,8 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
 
     Learns from the training part alone. Where there are anchors, the generator also learns to
     make them score in the order of their merits; some of them are held out and choose, by their
-    scores on validation images, which state is kept, and when to stop. Runs on the device of
-    `splits`.
+    scores on real images (validation ones first), which state is kept, and when to stop. Runs on
+    the device of `splits`.
 
     Args:
         space: Learners are networks of its random architectures.
@@ -62,7 +65,10 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
     start = time.perf_counter()
     task = splits.task.shrunk(config.image_size)
     train = splits.train.resized(task.height, task.width)
-    meta, n_held_out = config.meta_training, round(len(anchors) * config.meta_training.held_out)
+    meta, n_held_out = (
+        config.meta_training,
+        round(len(anchors) * config.meta_training.held_out_anchors),
+    )
     gtn = Gtn(task, config.synthesis, seed=derive_seed(seed, "gtn")).to(train.images.device)
     training = MetaTraining(
         gtn,
@@ -74,7 +80,7 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
     )
     jury = Jury(
         space=space,
-        validation=splits.validation.resized(task.height, task.width),
+        probe=splits.probe(JURY_IMAGES).resized(task.height, task.width),
         learned=anchors[n_held_out:],
         held_out=anchors[:n_held_out],
         seed=derive_seed(seed, "jury"),
@@ -102,6 +108,8 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
         seed=seed,
         meta_steps=best.take() if jury.held_out else training.n_done,
         seconds=spent + time.perf_counter() - start,
+        anchors=tuple(anchor.architecture_id for anchor in anchors),
+        anchor_seconds=sum(anchor.seconds for anchor in anchors),
     )
     if folder is not None:
         save_generator(trained, folder)
