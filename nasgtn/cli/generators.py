@@ -16,7 +16,7 @@ from nasgtn.gtn import train_generator as train
 from nasgtn.progress import Progress
 from nasgtn.randomness import derive_seed
 from nasgtn.records import Evaluation
-from nasgtn.spaces import Architecture, SearchSpace
+from nasgtn.spaces import Architecture, SearchSpace, hold_out
 
 if TYPE_CHECKING:
     from nasgtn.configuration import RunConfig
@@ -32,6 +32,7 @@ def train_into(config: "RunConfig", folder: Path, *, progress: Progress) -> Trai
         raise ArtefactError(f"--out must be a folder without a generator, but {folder} has one")
     splits, space = splits_of(config).to(pick_device(config.device)), space_of(config)
     space.check(splits.task, seed=config.seed)
+    hold_out(space, config.gtn.meta_training.hold_out, splits.task)  # refused before any work
     folder.mkdir(parents=True, exist_ok=True)
     save_config(config, folder, {VERSIONS: versions()})
     return train_on(config, space, splits, folder, progress=progress)

@@ -16,7 +16,7 @@ from nasgtn.gtn.inner_loop import unroll
 from nasgtn.gtn.learner import Learner
 from nasgtn.gtn.synthesis import Gtn
 from nasgtn.randomness import derive_seed, torch_rng
-from nasgtn.spaces import SearchSpace
+from nasgtn.spaces import Family, SearchSpace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,8 @@ class MetaTrainingConfig:
     """Real images of each meta-loss."""
     learners: int = 1
     """Networks a meta-step, each of a new random architecture."""
+    hold_out: tuple[str, ...] = ()
+    """Families that no learner belongs to, each as `choice=value[,choice=value]`."""
     checkpointed: bool = False
     """Compute each inner step again on the way back: less memory, about a third more time."""
     save_every: int = 50
@@ -57,6 +59,8 @@ class MetaTrainingConfig:
                 raise InvalidConfigError(f"{name} must be above 0, got {getattr(self, name)}")
         if self.n_meta_steps < 0:
             raise InvalidConfigError(f"n_meta_steps must be at least 0, got {self.n_meta_steps}")
+        for family in self.hold_out:
+            Family.parse(family)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from nasgtn.gtn.trained import (
 from nasgtn.gtn.warm_start import warm_start
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed, torch_rng
-from nasgtn.spaces import SearchSpace
+from nasgtn.spaces import SearchSpace, hold_out
 
 
 def train_generator(
@@ -38,7 +38,7 @@ def train_generator(
     Reads the training part alone. Runs on the device of `splits`.
 
     Args:
-        space: Learners are networks of its random architectures.
+        space: Learners are networks of its random architectures, but for those held out.
         splits: The real data.
         config: Generator, curriculum, inner and outer loop.
         seed: Decides everything that is drawn.
@@ -47,11 +47,13 @@ def train_generator(
         progress: Told after each meta-step.
 
     Raises:
+        UnknownNameError, InvalidSpaceError: As `hold_out`, before any work.
         DivergedError: Too many meta-steps in a row were not finite.
         ArtefactError: The checkpoint is damaged.
     """
     start = time.perf_counter()
     task = splits.task.shrunk(config.image_size)
+    space = hold_out(space, config.meta_training.hold_out, task)
     train = splits.train.resized(task.height, task.width)
     device = train.images.device
     gtn = Gtn(task, config.synthesis, seed=derive_seed(seed, "gtn")).to(device)
