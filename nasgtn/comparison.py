@@ -68,6 +68,8 @@ class Estimate:
     """Part of the truly best `top_k` among the `top_k` of highest score."""
     seconds_per_candidate: float | None
     """Mean over the scored architectures; what was needed once, beforehand, is not in it."""
+    accuracy: float | None = None
+    """Mean validation accuracy after a proxy's last step; None for what does not train."""
     preparation_seconds: float
     """Spent once for all architectures: meta-training of the generator."""
 
@@ -219,7 +221,8 @@ def _estimate(
         if evaluation.score is not None and evaluation.architecture_id in truths
     ]
     found = agreement([pair[0] for pair in pairs], [pair[1] for pair in pairs], seed=seed)
-    scored = [evaluation.seconds for evaluation in evaluations if evaluation.score is not None]
+    scored = [one for one in evaluations if one.score is not None]
+    accuracies = [one.metrics["accuracy"] for one in scored if "accuracy" in one.metrics]
     return Estimate(
         estimator=evaluations[0].evaluator,
         n=found.n,
@@ -234,7 +237,8 @@ def _estimate(
         best_tenth_interval=found.best_tenth_interval,
         top_k=found.top_k,
         top_k_recall=found.top_k_recall,
-        seconds_per_candidate=fmean(scored) if scored else None,
+        seconds_per_candidate=fmean(one.seconds for one in scored) if scored else None,
+        accuracy=fmean(accuracies) if accuracies else None,
         preparation_seconds=preparation,
     )
 

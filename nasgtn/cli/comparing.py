@@ -4,11 +4,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from nasgtn.artefacts import GENERATOR_WEIGHTS
-from nasgtn.cli.generators import train_on
+from nasgtn.cli.generators import kept_generator
 from nasgtn.cli.tasks import space_of, splits_of
 from nasgtn.comparison import (
     Comparison,
@@ -49,14 +48,9 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
     """Compare estimators with the truth on random architectures of the configured space."""
     if request.out is not None:
         check_settings(request.out, _settings(config, request))
-    device = pick_device(config.device)
-    space, splits = space_of(config), splits_of(config).to(device)
+    space, splits = space_of(config), splits_of(config).to(pick_device(config.device))
     space.check(splits.task, seed=config.seed)
-    truth: Evaluator = (
-        TrainedTruth(space, splits, config.training, device=device)
-        if request.truth == "train"
-        else TableTruth.read(request.truth)
-    )
+    truth = truth_of(config, request.truth, space, splits)
     trained = None
     if "gtn" in request.estimators:
         trained = _generator(config, request, space, splits, progress=progress)
@@ -96,28 +90,37 @@ def _generator(
     *,
     progress: Progress,
 ) -> TrainedGenerator:
-    device = splits.train.images.device
     if request.generator is not None:
+        device = splits.train.images.device
         return load_generator(request.generator, task=splits.task, device=device)
-    if request.out is None:
-        with TemporaryDirectory() as folder:
-            return train_on(config, space, splits, Path(folder), progress=progress)
-    kept = request.out.with_name(request.out.name + ".generator")
-    if (kept / GENERATOR_WEIGHTS).exists():
-        return load_generator(kept, task=splits.task, device=device)
-    kept.mkdir(parents=True, exist_ok=True)
-    return train_on(config, space, splits, kept, progress=progress)
+    kept = None
+    if request.out is not None:
+        request.out.touch()  # the generator is kept from here on, so the settings must stay
+        kept = request.out.with_name(request.out.name + ".generator")
+    return kept_generator(config, space, splits, kept, progress=progress)
+
+
+def truth_of(config: "RunConfig", name: str, space: SearchSpace, splits: Splits) -> Evaluator:
+    """Make the truth: `train`, or FILE:COLUMN of a table."""
+    if name != "train":
+        return TableTruth.read(name)
+    device = splits.train.images.device
+    return TrainedTruth(space, splits, config.training, device=device)
+
+
+def settings_of(config: "RunConfig", truth: str) -> dict[str, object]:
+    """Collect what an evaluation depends on; neither the estimators nor how many architectures."""
+    tables = ("data", "space", "gtn", "proxy", "training")
+    return {
+        **{name: asdict(getattr(config, name)) for name in tables},
+        "seed": config.seed,
+        "truth": truth,
+    }
 
 
 def _settings(config: "RunConfig", request: Request) -> dict[str, object]:
-    """Collect what an evaluation depends on; neither the estimators nor how many architectures."""
     weights = request.generator and request.generator / GENERATOR_WEIGHTS
     return {
-        **{
-            name: asdict(getattr(config, name))
-            for name in ("data", "space", "gtn", "proxy", "training")
-        },
-        "seed": config.seed,
-        "truth": request.truth,
+        **settings_of(config, request.truth),
         "generator": hashlib.sha256(weights.read_bytes()).hexdigest() if weights else None,
     }

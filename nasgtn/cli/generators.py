@@ -39,7 +39,12 @@ def train_into(config: "RunConfig", folder: Path, *, progress: Progress) -> Trai
 
 
 def train_on(
-    config: "RunConfig", space: SearchSpace, splits: Splits, folder: Path, *, progress: Progress
+    config: "RunConfig",
+    space: SearchSpace,
+    splits: Splits,
+    folder: Path | None,
+    *,
+    progress: Progress,
 ) -> TrainedGenerator:
     """Train a generator as a run with this configuration would."""
     return train(
@@ -50,6 +55,22 @@ def train_on(
         folder=folder,
         progress=progress,
     )
+
+
+def kept_generator(
+    config: "RunConfig",
+    space: SearchSpace,
+    splits: Splits,
+    folder: Path | None,
+    *,
+    progress: Progress,
+) -> TrainedGenerator:
+    """Load the generator of a folder, or train it there; without a folder it is not kept."""
+    if folder is not None and (folder / GENERATOR_WEIGHTS).exists():
+        return load_generator(folder, task=splits.task, device=splits.train.images.device)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    return train_on(config, space, splits, folder, progress=progress)
 
 
 def rank_architectures(
