@@ -78,8 +78,9 @@ def save_generator(trained: TrainedGenerator, folder: Path) -> None:
         "seed": trained.seed,
         "meta_steps": trained.meta_steps,
         "seconds": trained.seconds,
-        "task": asdict(trained.task),
         "gtn": asdict(trained.config),
+        # Last, since it has no defaults: so a file that was cut off is noticed.
+        "task": asdict(trained.task),
     }
     write_text(folder / GENERATOR_CONFIG, tomli_w.dumps(facts))
 
