@@ -4,6 +4,7 @@ from collections.abc import Callable
 from itertools import product
 
 import pytest
+from contracts import SPACE_CONTRACT, SpaceRule
 from torch import nn
 
 from nasgtn.errors import InvalidConfigError, InvalidSpaceError, UnknownNameError
@@ -103,6 +104,13 @@ def test_a_part_still_builds_every_architecture(tiny_space: SearchSpace, toy_tas
     for architecture in tiny_space.sample_distinct(8, 0, toy_task):
         assert part.architecture(architecture.choices) == architecture
         part.network(architecture.choices, toy_task, seed=0)
+
+
+@pytest.mark.parametrize("rule", SPACE_CONTRACT, ids=lambda rule: rule.__name__)
+def test_a_part_keeps_the_contract_of_a_space(
+    rule: SpaceRule, tiny_space: SearchSpace, toy_task: Task
+) -> None:
+    rule(only(tiny_space, Family.parse("norm=batch")), toy_task)
 
 
 def test_a_part_of_nothing_is_a_clear_error(tiny_space: SearchSpace, toy_task: Task) -> None:
