@@ -3,29 +3,36 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from statistics import fmean
 from typing import TypeVar
 
 from nasgtn.artefacts import write_text
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, UnknownNameError
+from nasgtn.estimates import Comparison, Estimate, Known, estimate, mean_scores
 from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.proxy import GtnProxy, ProxyConfig, RealSteps
-from nasgtn.gtn import GtnConfig, SyntheticData
+from nasgtn.gtn import GtnConfig, TrainedGenerator
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
-from nasgtn.ranking import agreement
+from nasgtn.ranking import spearman
 from nasgtn.records import Evaluation, append_record, read_records
 from nasgtn.spaces import Architecture, SearchSpace
+from nasgtn.spaces.cost import Cost, measure_cost
+from nasgtn.task import Task
 
 ESTIMATORS = ("gtn", "real:N", "real:N@RATE", *ZERO_COST)
-"""Names of the estimators; N is a number of steps on real batches, RATE their learning rate."""
+"""Names of the estimators; N is a number of steps on real batches, RATE their learning rate.
+Without RATE the best of `RATES` counts."""
+RATES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
+"""Learning rates that `real:N` tries: the generator learned its own, and an opponent of one fixed
+rate is judged on how well that fits. They surround the optimiser's default of 0.02, and both ends
+ordered worse than the middle on digits (results/benchmarks/digits_convnet/table.csv)."""
 
-Interval = tuple[float, float]
 T = TypeVar("T")
 
 
@@ -38,6 +45,8 @@ class ComparisonConfig:
     """True accuracies are means over this many trainings."""
     records: Path | None = None
     """A JSON Lines file: evaluations that it holds are not done again."""
+    truth_records: Path | None = None
+    """The same for the truth's evaluations; None: they are in `records` too."""
 
     def __post_init__(self) -> None:
         if self.truth_seeds < 1:
@@ -45,47 +54,24 @@ class ComparisonConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """How one estimator orders the architectures that have a true accuracy."""
+class Estimator:
+    """One row of a comparison: an evaluator, or one with several settings, of which one counts."""
 
-    estimator: str
-    n: int
-    """Architectures that both the estimator and the truth could score."""
-    n_failed: int
-    """Architectures that the estimator could not score."""
-    spearman: float | None
-    spearman_interval: Interval | None
-    """95 % bootstrap interval."""
-    kendall: float | None
-    kendall_interval: Interval | None
-    best_half: float | None
-    """Spearman over the half that is best by truth."""
-    best_half_interval: Interval | None
-    best_tenth: float | None
-    best_tenth_interval: Interval | None
-    top_k: int
-    top_k_recall: float | None
-    """Part of the truly best `top_k` among the `top_k` of highest score."""
-    seconds_per_candidate: float | None
-    """Mean over the scored architectures; what was needed once, beforehand, is not in it."""
-    accuracy: float | None = None
-    """Mean validation accuracy after a proxy's last step; None for what does not train."""
-    preparation_seconds: float
-    """Spent once for all architectures: meta-training of the generator."""
+    name: str
+    settings: Mapping[str | None, Evaluator]
+    """By what tells them apart; None where there is one alone. Of several the one counts that
+    agrees best with the truth: judged in its favour, on the architectures that are compared."""
+    preparation_seconds: float = 0.0
+    """Spent once, before the first architecture."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """Several estimators against one truth, on the same architectures."""
-
-    n_architectures: int
-    seed: int
-    truth: str
-    truth_seeds: int
-    n_truth_failed: int
-    truth_seconds_per_candidate: float
-    estimators: tuple[Estimate, ...]
-    """In the order that was asked for."""
+    @classmethod
+    def of(cls, evaluator: Evaluator, *, preparation_seconds: float = 0.0) -> "Estimator":
+        """Take an evaluator as it is."""
+        return cls(
+            name=evaluator.name,
+            settings={None: evaluator},
+            preparation_seconds=preparation_seconds,
+        )
 
 
 def make_estimator(
@@ -95,8 +81,8 @@ def make_estimator(
     config: ProxyConfig,
     *,
     gtn: GtnConfig,
-    synthetic: SyntheticData | None = None,
-) -> Evaluator:
+    trained: TrainedGenerator | None = None,
+) -> Estimator:
     """Make an estimator from its name: `gtn`, `real:N`, or a training-free baseline.
 
     Args:
@@ -105,26 +91,37 @@ def make_estimator(
         splits: Its test part is never read.
         config: How the proxy scores; `real:N` follows it too.
         gtn: Its optimiser, batch size and size of the images hold for both.
-        synthetic: The generator's batches; `gtn` alone needs them.
+        trained: The generator; `gtn` alone needs it.
 
     Raises:
         UnknownNameError: There is no such estimator.
-        InvalidConfigError: `gtn` without `synthetic`, or N is no positive number.
+        InvalidConfigError: `gtn` without `trained`, or N is no positive number.
     """
     task = splits.task
     if name == "gtn":
-        if synthetic is None:
+        if trained is None:
             raise InvalidConfigError("the estimator gtn needs a trained generator, got none")
-        return GtnProxy(space, task, synthetic, splits.validation, config, gtn.inner_loop)
+        synthetic = trained.synthesise()
+        proxy = GtnProxy(space, task, synthetic, splits.validation, config, gtn.inner_loop)
+        return Estimator.of(proxy, preparation_seconds=trained.seconds)
     kind, colon, budget = name.partition(":")
     if kind == "real" and colon:
         n_steps, rate = _real_budget(name, budget)
         batches = n_steps, gtn.curriculum.batch_size
         small = splits.shrunk(gtn.image_size)
-        return RealSteps(space, small, batches, config, gtn.inner_loop, learning_rate=rate)
+        made = {
+            one: RealSteps(space, small, batches, config, gtn.inner_loop, learning_rate=one)
+            for one in (RATES if rate is None else (rate,))
+        }
+        if rate is not None:
+            return Estimator.of(made[rate])
+        return Estimator(
+            name=f"real:{n_steps}",
+            settings={f"learning rate {one:g}": steps for one, steps in made.items()},
+        )
     if name not in ZERO_COST:
         raise UnknownNameError.of("estimator", name, ESTIMATORS)
-    return ZERO_COST[name](space, task, splits.train)
+    return Estimator.of(ZERO_COST[name](space, task, splits.train))
 
 
 def _real_budget(name: str, budget: str) -> tuple[int, float | None]:
@@ -143,12 +140,12 @@ def _real_budget(name: str, budget: str) -> tuple[int, float | None]:
 
 
 def compare(
-    estimators: Sequence[Evaluator],
+    estimators: Sequence[Estimator],
     truth: Evaluator,
     architectures: Sequence[Architecture],
     config: ComparisonConfig,
     *,
-    preparation: Mapping[str, float] | None = None,
+    costs: Mapping[str, Cost] | None = None,
     progress: Progress = silent,
 ) -> Comparison:
     """Score every architecture with every estimator and with the truth, and compare the orders.
@@ -157,43 +154,57 @@ def compare(
         estimators: See `make_estimator`.
         truth: Trained, or looked up; it never sees what an estimator found out.
         architectures: Distinct ones; one that the truth cannot score is left out of the numbers.
-        config: Seeds, and the file that keeps the evaluations.
-        preparation: Seconds by estimator that were spent once, before the first architecture.
+        config: Seeds, and the files that keep the evaluations.
+        costs: By architecture id, see `measure_costs`; without all of them there is no `partial`.
         progress: Told after each evaluation.
 
     Raises:
         InvalidDataError: The truth cannot score any of the architectures.
     """
-    records = _Records(config)
+    records = _Records(config.records, config.seed)
+    truths = _Records(config.truth_records, config.seed) if config.truth_records else records
     trained = [
-        records.evaluate(truth, one, index)
+        truths.evaluate(truth, one, index)
         for one, index in _told(
             list(product(architectures, range(config.truth_seeds))), truth.name, progress
         )
     ]
-    truths = _means(trained)
-    if not truths:
+    known = _known(architectures, mean_scores(trained), costs or {})
+    if not known:
         raise InvalidDataError(
             f"the truth must score at least one of {len(architectures)} architectures, but the "
             f"first of them gave: {trained[0].failure if trained else 'nothing'}"
         )
     estimates = []
     for estimator in estimators:
-        evaluations = [
-            records.evaluate(estimator, one, 0)
-            for one in _told(architectures, estimator.name, progress)
-        ]
-        seconds = (preparation or {}).get(estimator.name, 0.0)
-        estimates.append(_estimate(evaluations, truths, seconds, config.seed))
+        evaluations = {
+            setting: [
+                records.evaluate(evaluator, one, 0)
+                for one in _told(architectures, evaluator.name, progress)
+            ]
+            for setting, evaluator in estimator.settings.items()
+        }
+        estimates.append(_best_setting(estimator, evaluations, known, config.seed))
     return Comparison(
         n_architectures=len(architectures),
         seed=config.seed,
         truth=truth.name,
         truth_seeds=config.truth_seeds,
-        n_truth_failed=len(architectures) - len(truths),
+        n_truth_failed=len(architectures) - len(known),
         truth_seconds_per_candidate=sum(one.seconds for one in trained) / len(architectures),
         estimators=tuple(estimates),
     )
+
+
+def measure_costs(
+    space: SearchSpace, task: Task, architectures: Sequence[Architecture]
+) -> dict[str, Cost]:
+    """Count parameters and multiply-adds by architecture id; a network that fails has no cost."""
+    costs = {}
+    for one in architectures:
+        with suppress(Exception):  # a user's network may raise anything
+            costs[one.id] = measure_cost(space.network(one.choices, task, seed=0), task)
+    return costs
 
 
 def _told(units: Sequence[T], stage: str, progress: Progress) -> Iterator[T]:
@@ -203,56 +214,54 @@ def _told(units: Sequence[T], stage: str, progress: Progress) -> Iterator[T]:
         progress(stage, number, len(units))
 
 
-def _means(evaluations: Sequence[Evaluation]) -> dict[str, float]:
-    """Average the scores of each architecture over those of its seeds that gave one."""
-    scores: dict[str, list[float]] = {}
-    for evaluation in evaluations:
-        if evaluation.score is not None:
-            scores.setdefault(evaluation.architecture_id, []).append(evaluation.score)
-    return {name: fmean(found) for name, found in scores.items()}
+def _known(
+    architectures: Sequence[Architecture], truths: Mapping[str, float], costs: Mapping[str, Cost]
+) -> dict[str, Known]:
+    found = {}
+    for one in architectures:
+        if one.id in truths:
+            cost = costs.get(one.id)
+            found[one.id] = Known(
+                description=one.description,
+                truth=truths[one.id],
+                n_parameters=cost.n_parameters if cost else None,
+                n_multiply_adds=cost.n_multiply_adds if cost else None,
+            )
+    return found
 
 
-def _estimate(
-    evaluations: Sequence[Evaluation], truths: Mapping[str, float], preparation: float, seed: int
+def _best_setting(
+    estimator: Estimator,
+    evaluations: Mapping[str | None, Sequence[Evaluation]],
+    known: Mapping[str, Known],
+    seed: int,
 ) -> Estimate:
-    pairs = [
-        (evaluation.score, truths[evaluation.architecture_id])
-        for evaluation in evaluations
-        if evaluation.score is not None and evaluation.architecture_id in truths
-    ]
-    found = agreement([pair[0] for pair in pairs], [pair[1] for pair in pairs], seed=seed)
-    scored = [one for one in evaluations if one.score is not None]
-    accuracies = [one.metrics["accuracy"] for one in scored if "accuracy" in one.metrics]
-    return Estimate(
-        estimator=evaluations[0].evaluator,
-        n=found.n,
-        n_failed=len(evaluations) - len(scored),
-        spearman=found.spearman,
-        spearman_interval=found.spearman_interval,
-        kendall=found.kendall,
-        kendall_interval=found.kendall_interval,
-        best_half=found.best_half,
-        best_half_interval=found.best_half_interval,
-        best_tenth=found.best_tenth,
-        best_tenth_interval=found.best_tenth_interval,
-        top_k=found.top_k,
-        top_k_recall=found.top_k_recall,
-        seconds_per_candidate=fmean(one.seconds for one in scored) if scored else None,
-        accuracy=fmean(accuracies) if accuracies else None,
-        preparation_seconds=preparation,
+    """Judge an estimator by its best setting; trying the others was preparation."""
+
+    def merit(setting: str | None) -> float:
+        scores = mean_scores(evaluations[setting])
+        both = [name for name in known if name in scores]
+        rho = spearman([scores[name] for name in both], [known[name].truth for name in both])
+        return -math.inf if rho is None else rho
+
+    best = max(evaluations, key=merit)
+    others = [one.seconds for name, row in evaluations.items() if name != best for one in row]
+    return replace(
+        estimate(estimator.name, evaluations[best], known, seed=seed),
+        setting=best,
+        preparation_seconds=estimator.preparation_seconds + sum(others),
     )
 
 
 class _Records:
     """Evaluations by evaluator, architecture and seed: those of the file are not done again."""
 
-    def __init__(self, config: ComparisonConfig) -> None:
-        self._path = config.records
-        self._seed = config.seed
+    def __init__(self, path: Path | None, seed: int) -> None:
+        self._path = path
+        self._seed = seed
         self._known: dict[tuple[str, str, int], Evaluation] = {}
-        if config.records is not None:
-            for record in read_records(config.records):
-                self._known[record.evaluator, record.architecture_id, record.seed] = record
+        for record in read_records(path) if path is not None else ():
+            self._known[record.evaluator, record.architecture_id, record.seed] = record
 
     def evaluate(self, evaluator: Evaluator, architecture: Architecture, index: int) -> Evaluation:
         seed = derive_seed(self._seed, "comparison", evaluator.name, index)

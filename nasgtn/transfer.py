@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from nasgtn.comparison import ComparisonConfig, Estimate, compare
+from nasgtn.comparison import ComparisonConfig, Estimator, compare
+from nasgtn.estimates import Estimate
 from nasgtn.evaluation import Evaluator, Report, Scores
 from nasgtn.progress import Progress, silent, within
 from nasgtn.spaces import Architecture
@@ -38,24 +39,26 @@ class Transfer:
     estimates: tuple[tuple[Estimate, ...], ...]
     """By row and column."""
 
+    def flat(self) -> dict[str, object]:
+        """Write it as JSON has it, with flat estimates."""
+        return {**vars(self), "estimates": [[one.flat() for one in row] for row in self.estimates]}
+
 
 def measure_transfer(
-    proxies: Sequence[Evaluator],
+    rows: Sequence[Estimator],
     truth: Evaluator,
     families: Mapping[str, Sequence[Architecture]],
     config: ComparisonConfig,
     *,
-    preparation: Mapping[str, float] | None = None,
     progress: Progress = silent,
 ) -> Transfer:
-    """Compare the proxies with the truth on each family alone.
+    """Compare the rows with the truth on each family alone.
 
     Args:
-        proxies: Rows, of different names; see `NamedProxy`.
+        rows: Their evaluators have different names; see `NamedProxy`.
         truth: As for `compare`.
         families: Columns: distinct architectures of each.
         config: As for `compare`; one file keeps the evaluations of all families.
-        preparation: Seconds by proxy that were spent once: meta-training.
         progress: Told after each evaluation.
 
     Raises:
@@ -63,11 +66,10 @@ def measure_transfer(
     """
     columns = [
         compare(
-            proxies,
+            rows,
             truth,
             architectures,
             config,
-            preparation=preparation,
             progress=within(f"tested on {family}", progress),
         )
         for family, architectures in families.items()
@@ -75,7 +77,7 @@ def measure_transfer(
     return Transfer(
         seed=config.seed,
         truth=truth.name,
-        trained_on=tuple(proxy.name for proxy in proxies),
+        trained_on=tuple(row.name for row in rows),
         tested_on=tuple(families),
         estimates=tuple(zip(*(column.estimators for column in columns), strict=True)),
     )
@@ -103,7 +105,8 @@ def _accuracy(estimate: Estimate) -> str:
 
 
 def _spearman(estimate: Estimate) -> str:
-    words = ["-" if estimate.spearman is None else f"{estimate.spearman:.2f}"]
-    if estimate.spearman_interval is not None:
-        words.append("[{:.2f}, {:.2f}]".format(*estimate.spearman_interval))
-    return " ".join([*words, f"n={estimate.n}"])
+    found = estimate.agreement
+    words = ["-" if found.spearman is None else f"{found.spearman:.2f}"]
+    if found.spearman_interval is not None:
+        words.append("[{:.2f}, {:.2f}]".format(*found.spearman_interval))
+    return " ".join([*words, f"n={found.n}"])

@@ -1,11 +1,21 @@
+import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scipy import stats
 
-from nasgtn.comparison import ComparisonConfig, check_settings, compare, make_estimator
+from nasgtn.comparison import (
+    RATES,
+    ComparisonConfig,
+    Estimator,
+    check_settings,
+    compare,
+    make_estimator,
+    measure_costs,
+)
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, UnknownNameError
 from nasgtn.evaluation import Evaluator, Report, Scores
@@ -17,13 +27,30 @@ from nasgtn.spaces import Architecture, SearchSpace
 PROXY, GTN = ProxyConfig(), GtnConfig()
 
 
-def estimators(names: Sequence[str], space: SearchSpace, splits: Splits) -> list[Evaluator]:
+def estimators(names: Sequence[str], space: SearchSpace, splits: Splits) -> list[Estimator]:
     return [make_estimator(name, space, splits, PROXY, gtn=GTN) for name in names]
+
+
+def evaluator(name: str, space: SearchSpace, splits: Splits) -> Evaluator:
+    return make_estimator(name, space, splits, PROXY, gtn=GTN).settings[None]
 
 
 @pytest.fixture(scope="module")
 def architectures(tiny_space: SearchSpace, toy_splits: Splits) -> list[Architecture]:
     return tiny_space.sample_distinct(12, 0, toy_splits.task)
+
+
+class Score:
+    """Scores an architecture by its width, as it is told to."""
+
+    def __init__(self, name: str, scores: Mapping[object, float]) -> None:
+        self.name = name
+        self._scores = scores
+
+    def score(
+        self, architecture: Architecture, *, seed: int, report: Report | None = None
+    ) -> Scores:
+        return Scores(score=self._scores[architecture.choices["width"]])
 
 
 class Wide:
@@ -44,17 +71,19 @@ class Wide:
 def test_numbers_are_those_of_scipy_on_the_same_architectures(
     tiny_space: SearchSpace, toy_splits: Splits, architectures: list[Architecture]
 ) -> None:
-    params, flops, naswot = estimators(("params", "flops", "naswot"), tiny_space, toy_splits)
-    comparison = compare([params, naswot], flops, architectures, ComparisonConfig())
-    assert comparison.n_architectures == comparison.estimators[0].n == len(architectures)
+    flops, params = (evaluator(name, tiny_space, toy_splits) for name in ("flops", "params"))
+    compared = estimators(("params", "naswot"), tiny_space, toy_splits)
+    comparison = compare(compared, flops, architectures, ComparisonConfig())
+    first, second = comparison.estimators
+    assert comparison.n_architectures == first.agreement.n == len(architectures)
     truth = [flops.score(one, seed=0).score for one in architectures]
     scores = [params.score(one, seed=0).score for one in architectures]
-    first, second = comparison.estimators
-    assert (first.estimator, second.estimator) == ("params", "naswot")
-    assert first.spearman == pytest.approx(stats.spearmanr(scores, truth).statistic)
-    assert first.kendall == pytest.approx(stats.kendalltau(scores, truth).statistic)
-    assert first.spearman_interval is not None
-    assert first.spearman_interval[0] <= first.spearman_interval[1]
+    assert (first.name, second.name) == ("params", "naswot")
+    assert first.agreement.spearman == pytest.approx(stats.spearmanr(scores, truth).statistic)
+    assert first.agreement.kendall == pytest.approx(stats.kendalltau(scores, truth).statistic)
+    assert first.agreement.spearman_interval is not None
+    assert first.agreement.spearman_interval[0] <= first.agreement.spearman_interval[1]
+    assert [point[1:] for point in first.points] == list(zip(scores, truth, strict=True))
     assert first.seconds_per_candidate is not None
     assert first.seconds_per_candidate > 0
 
@@ -68,7 +97,7 @@ def test_architectures_without_a_truth_are_left_out_and_counted(
         estimators(["params"], tiny_space, toy_splits), Wide(), architectures, ComparisonConfig()
     )
     assert found.n_truth_failed == n_tanh
-    assert found.estimators[0].n == len(architectures) - n_tanh
+    assert found.estimators[0].agreement.n == len(architectures) - n_tanh
     assert found.estimators[0].n_failed == 0
 
 
@@ -76,10 +105,11 @@ def test_an_estimator_that_fails_everywhere_has_no_numbers(
     tiny_space: SearchSpace, toy_splits: Splits, architectures: list[Architecture]
 ) -> None:
     tanh = [one for one in architectures if one.choices["activation"] == "tanh"]
-    truth = estimators(["params"], tiny_space, toy_splits)[0]
-    row = compare([Wide()], truth, tanh, ComparisonConfig()).estimators[0]
-    assert (row.n, row.n_failed) == (0, len(tanh))
-    assert (row.spearman, row.kendall, row.seconds_per_candidate) == (None, None, None)
+    truth = evaluator("params", tiny_space, toy_splits)
+    row = compare([Estimator.of(Wide())], truth, tanh, ComparisonConfig()).estimators[0]
+    assert (row.agreement.n, row.n_failed) == (0, len(tanh))
+    assert (row.agreement.spearman, row.agreement.kendall) == (None, None)
+    assert row.seconds_per_candidate is None
 
 
 def test_a_truth_that_knows_none_of_the_architectures_is_an_error(
@@ -103,16 +133,18 @@ def test_true_accuracies_are_averaged_over_their_seeds(
         sum(record.score or 0 for record in records if record.architecture_id == one.id) / 3
         for one in relu
     ]
-    params = make_estimator("params", tiny_space, toy_splits, PROXY, gtn=GTN)
+    params = evaluator("params", tiny_space, toy_splits)
     scores = [params.score(one, seed=0).score for one in relu]
-    assert found.estimators[0].spearman == pytest.approx(stats.spearmanr(scores, means).statistic)
+    rho = found.estimators[0].agreement.spearman
+    assert rho == pytest.approx(stats.spearmanr(scores, means).statistic)
 
 
 def test_kept_evaluations_are_not_done_again(
     tiny_space: SearchSpace, toy_splits: Splits, architectures: list[Architecture], tmp_path: Path
 ) -> None:
     config = ComparisonConfig(records=tmp_path / "records.jsonl")
-    params, flops, naswot = estimators(("params", "flops", "naswot"), tiny_space, toy_splits)
+    params, naswot = estimators(("params", "naswot"), tiny_space, toy_splits)
+    flops = evaluator("flops", tiny_space, toy_splits)
     first = compare([params], flops, architectures[:8], config)
     assert compare([params], flops, architectures[:8], config) == first
     assert len(read_records(tmp_path / "records.jsonl")) == 16
@@ -132,25 +164,116 @@ def test_records_made_with_other_settings_are_refused(tmp_path: Path) -> None:
     }
 
 
-def test_real_steps_are_an_estimator_and_never_read_the_test_part(
+def test_the_truth_has_a_file_of_its_own_if_asked(
+    tiny_space: SearchSpace, toy_splits: Splits, architectures: list[Architecture], tmp_path: Path
+) -> None:
+    truth, compared = Wide(), estimators(["params"], tiny_space, toy_splits)
+    for name in ("a", "b"):
+        config = ComparisonConfig(records=tmp_path / name, truth_records=tmp_path / "truth")
+        compare(compared, truth, architectures, config)
+    assert [record.evaluator for record in read_records(tmp_path / "truth")] == ["wide"] * 12
+    for name in ("a", "b"):
+        assert [one.evaluator for one in read_records(tmp_path / name)] == ["params"] * 12
+
+
+def test_real_steps_are_an_estimator_with_a_rate_of_their_own(
     tiny_space: SearchSpace, toy_splits: Splits, architectures: list[Architecture]
 ) -> None:
-    real = make_estimator("real:4", tiny_space, toy_splits, PROXY, gtn=GTN)
-    assert real.name == "real:4"
-    faster = make_estimator("real:4@0.5", tiny_space, toy_splits, PROXY, gtn=GTN)
-    assert faster.name == "real:4@0.5"
+    real = evaluator("real:4@0.05", tiny_space, toy_splits)
+    faster = evaluator("real:4@0.5", tiny_space, toy_splits)
+    assert (real.name, faster.name) == ("real:4@0.05", "real:4@0.5")
     scores = [one.score(architectures[0], seed=0).metrics["loss"] for one in (real, faster)]
     assert scores[0] != scores[1]
     assert 0 <= real.score(architectures[0], seed=0).score <= 1
 
 
+def test_the_learning_rate_of_real_steps_is_tuned_in_their_favour(
+    tiny_space: SearchSpace, toy_splits: Splits, architectures: list[Architecture], tmp_path: Path
+) -> None:
+    records = tmp_path / "records.jsonl"
+    relu = [one for one in architectures if one.choices["activation"] == "relu"]
+    tuned = make_estimator("real:4", tiny_space, toy_splits, PROXY, gtn=GTN)
+    row = compare([tuned], Wide(), relu, ComparisonConfig(records=records)).estimators[0]
+    kept = read_records(records)
+    truth = [one.score for one in kept if one.evaluator == "wide"]
+    by_rate = {
+        rate: [one for one in kept if one.evaluator == f"real:4@{rate:g}"] for rate in RATES
+    }
+    rhos = {
+        rate: stats.spearmanr([one.score for one in found], truth).statistic
+        for rate, found in by_rate.items()
+    }
+    best = max(rhos, key=lambda rate: rhos[rate])
+    assert len(set(rhos.values())) > 1
+    assert (row.name, row.setting) == ("real:4", f"learning rate {best:g}")
+    assert row.agreement.spearman == pytest.approx(rhos[best])
+    assert row.seconds_per_candidate == pytest.approx(
+        sum(one.seconds for one in by_rate[best]) / len(relu)
+    )
+    others = [one.seconds for rate in RATES if rate != best for one in by_rate[rate]]
+    assert row.preparation_seconds == pytest.approx(sum(others))
+    names = (f"real:4@{best:g}", "real:4")
+    again = estimators(names, tiny_space, toy_splits)
+    fixed, tuned_row = compare(again, Wide(), relu, ComparisonConfig(records=records)).estimators
+    assert (fixed.setting, fixed.preparation_seconds) == (None, 0.0)
+    assert fixed.agreement == tuned_row.agreement == row.agreement
+    assert read_records(records) == kept
+
+
+def test_a_setting_without_an_order_loses(
+    tiny_space: SearchSpace, toy_splits: Splits, architectures: list[Architecture]
+) -> None:
+    widths = {one.choices["width"] for one in architectures}
+    scored: dict[str | None, Evaluator] = {
+        "flat": Score("flat", dict.fromkeys(widths, 1.0)),
+        "wrong": Score("wrong", {width: -float(str(width)) for width in widths}),
+    }
+    relu = [one for one in architectures if one.choices["activation"] == "relu"]
+    tuned = Estimator(name="tuned", settings=scored)
+    alone = Estimator(name="alone", settings={"flat": scored["flat"]})
+    both, flat = compare([tuned, alone], Wide(), relu, ComparisonConfig()).estimators
+    assert (both.setting, flat.setting) == ("wrong", "flat")
+    assert flat.agreement.spearman is None
+
+
+def test_size_is_taken_out_of_the_agreement(
+    tiny_space: SearchSpace, toy_splits: Splits, architectures: list[Architecture]
+) -> None:
+    costs = measure_costs(tiny_space, toy_splits.task, architectures)
+    compared = estimators(("params", "naswot"), tiny_space, toy_splits)
+    truth = evaluator("synflow", tiny_space, toy_splits)
+    params, naswot = compare(
+        compared, truth, architectures, ComparisonConfig(), costs=costs
+    ).estimators
+    assert params.partial is None
+    scores, truths = (
+        stats.rankdata([point[place] for point in naswot.points]) for place in (1, 2)
+    )
+    sizes = [(costs[one.id].n_parameters, costs[one.id].n_multiply_adds) for one in architectures]
+    ranks = np.array([stats.rankdata(column) for column in zip(*sizes, strict=True)])
+    # A second source: the entry of the inverse correlation matrix gives the partial correlation.
+    precision = np.linalg.inv(np.corrcoef([scores, truths, *ranks]))
+    expected = -precision[0, 1] / np.sqrt(precision[0, 0] * precision[1, 1])
+    assert naswot.partial == pytest.approx(expected)
+    missing = {name: cost for name, cost in costs.items() if name != architectures[0].id}
+    found = compare(compared, truth, architectures, ComparisonConfig(), costs=missing)
+    assert [row.partial for row in found.estimators] == [None, None]
+
+
+def test_a_network_that_cannot_be_built_has_no_cost(
+    tiny_space: SearchSpace, toy_splits: Splits, architectures: list[Architecture]
+) -> None:
+    broken = dataclasses.replace(architectures[0], id="broken", choices={"width": 4})
+    costs = measure_costs(tiny_space, toy_splits.task, [broken, architectures[1]])
+    assert set(costs) == {architectures[1].id}
+
+
 def test_preparation_is_told_apart(
     tiny_space: SearchSpace, toy_splits: Splits, architectures: list[Architecture]
 ) -> None:
-    params, flops = estimators(("params", "flops"), tiny_space, toy_splits)
-    found = compare(
-        [params], flops, architectures[:3], ComparisonConfig(), preparation={"params": 12.5}
-    )
+    flops, params = (evaluator(name, tiny_space, toy_splits) for name in ("flops", "params"))
+    prepared = Estimator.of(params, preparation_seconds=12.5)
+    found = compare([prepared], flops, architectures[:3], ComparisonConfig())
     assert found.estimators[0].preparation_seconds == 12.5
 
 

@@ -6,7 +6,7 @@ from statistics import fmean
 import pytest
 from scipy import stats
 
-from nasgtn.comparison import ComparisonConfig, make_estimator
+from nasgtn.comparison import RATES, ComparisonConfig, Estimator, make_estimator
 from nasgtn.data import Splits
 from nasgtn.evaluation import Evaluator
 from nasgtn.evaluation.proxy import ProxyConfig
@@ -19,19 +19,24 @@ from nasgtn.transfer import NamedProxy, Transfer, measure_transfer, transfer_tab
 CONFIG = ProxyConfig(metric="loss")
 
 
+def estimator(name: str, space: SearchSpace, splits: Splits) -> Estimator:
+    return make_estimator(name, space, splits, CONFIG, gtn=GtnConfig())
+
+
 @pytest.fixture(scope="module")
 def truth(tiny_space: SearchSpace, toy_splits: Splits) -> Evaluator:
-    return make_estimator("flops", tiny_space, toy_splits, CONFIG, gtn=GtnConfig())
+    return estimator("flops", tiny_space, toy_splits).settings[None]
 
 
 @pytest.fixture(scope="module")
-def proxies(tiny_space: SearchSpace, toy_splits: Splits) -> list[Evaluator]:
+def rows(tiny_space: SearchSpace, toy_splits: Splits) -> list[Estimator]:
     """Real steps: fewer of them in place of a generator that teaches less."""
-    one, four = (
-        make_estimator(name, tiny_space, toy_splits, CONFIG, gtn=GtnConfig())
-        for name in ("real:1", "real:4")
-    )
-    return [NamedProxy("norm=batch", one), NamedProxy("whole space", one), four]
+    one = estimator("real:1@0.02", tiny_space, toy_splits).settings[None]
+    return [
+        Estimator.of(NamedProxy("norm=batch", one), preparation_seconds=2.5),
+        Estimator.of(NamedProxy("whole space", one)),
+        estimator("real:4", tiny_space, toy_splits),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -43,26 +48,28 @@ def families(tiny_space: SearchSpace, toy_splits: Splits) -> dict[str, list[Arch
 
 
 def test_entries_are_those_of_a_direct_computation(
-    proxies: list[Evaluator], truth: Evaluator, families: dict[str, list[Architecture]]
+    rows: list[Estimator], truth: Evaluator, families: dict[str, list[Architecture]]
 ) -> None:
-    found = measure_transfer(proxies, truth, families, ComparisonConfig(seed=7))
+    found = measure_transfer(rows, truth, families, ComparisonConfig(seed=7))
     assert found.trained_on == ("norm=batch", "whole space", "real:4")
     assert found.tested_on == ("norm=batch", "norm=none")
-    for proxy, estimates in zip(proxies, found.estimates, strict=True):
-        seed = derive_seed(7, "comparison", proxy.name, 0)
+    for row, estimates in zip(rows, found.estimates, strict=True):
         for architectures, estimate in zip(families.values(), estimates, strict=True):
+            proxy = row.settings[estimate.setting]
+            seed = derive_seed(7, "comparison", proxy.name, 0)
             scores = [proxy.score(one, seed=seed) for one in architectures]
             truths = [truth.score(one, seed=0).score for one in architectures]
             accuracy = fmean(one.metrics["accuracy"] for one in scores)
             assert estimate.accuracy == pytest.approx(accuracy)
             expected = stats.spearmanr([one.score for one in scores], truths).statistic
-            assert estimate.spearman == pytest.approx(expected)
-            assert (estimate.estimator, estimate.n) == (proxy.name, 5)
-            assert estimate.spearman_interval is not None
+            assert estimate.agreement.spearman == pytest.approx(expected)
+            assert (estimate.name, estimate.agreement.n) == (row.name, 5)
+            assert estimate.agreement.spearman_interval is not None
+    assert [one.preparation_seconds for one in found.estimates[0]] == [2.5, 2.5]
 
 
 def test_kept_evaluations_are_not_done_again_and_progress_names_the_family(
-    proxies: list[Evaluator],
+    rows: list[Estimator],
     truth: Evaluator,
     families: dict[str, list[Architecture]],
     tmp_path: Path,
@@ -74,34 +81,36 @@ def test_kept_evaluations_are_not_done_again_and_progress_names_the_family(
     def tell(stage: str, done: int, total: int, note: str = "") -> None:
         told.append((stage, done, total))
 
-    first = measure_transfer(proxies[1:], truth, few, config, progress=tell)
+    first = measure_transfer(rows[1:], truth, few, config, progress=tell)
     assert ("tested on norm=batch: whole space", 3, 3) in told
-    assert ("tested on norm=none: real:4", 1, 3) in told
+    assert ("tested on norm=none: real:4@0.02", 1, 3) in told
     kept = (tmp_path / "records.jsonl").read_text()
-    assert len(kept.splitlines()) == 2 * 3 * 3
-    assert measure_transfer(proxies[1:], truth, few, config) == first
+    n_kept = len(kept.splitlines())
+    assert n_kept == 2 * 3 * (1 + 1 + len(RATES))
+    assert measure_transfer(rows[1:], truth, few, config) == first
     assert (tmp_path / "records.jsonl").read_text() == kept
-    more = measure_transfer(proxies, truth, few, config)
+    more = measure_transfer(rows, truth, few, config)
     assert more.estimates[1:] == first.estimates
     records = read_records(tmp_path / "records.jsonl")
-    assert len(records) == 2 * 3 * 4
-    assert {record.evaluator for record in records[18:]} == {"norm=batch"}
+    assert len(records) == n_kept + 2 * 3
+    assert {record.evaluator for record in records[n_kept:]} == {"norm=batch"}
 
 
 def test_tables_have_a_row_a_generator_and_a_column_a_family(
-    proxies: list[Evaluator], truth: Evaluator, families: dict[str, list[Architecture]]
+    rows: list[Estimator], truth: Evaluator, families: dict[str, list[Architecture]]
 ) -> None:
     few = {"norm=batch": families["norm=batch"], "norm=none": families["norm=none"][:2]}
-    found = measure_transfer(proxies, truth, few, ComparisonConfig())
+    found = measure_transfer(rows, truth, few, ComparisonConfig())
     for table in transfer_tables(found).values():
         assert table[0] == ["trained on", "norm=batch", "norm=none"]
         assert [row[0] for row in table[1:]] == ["norm=batch", "whole space", "real:4"]
     accuracies, correlations = transfer_tables(found).values()
     one = found.estimates[2][0]
-    assert one.spearman_interval is not None
+    rho, interval = one.agreement.spearman, one.agreement.spearman_interval
+    assert interval is not None
     assert accuracies[3][1] == f"{one.accuracy:.3f}"
-    low, high = one.spearman_interval
-    assert correlations[3][1:] == [f"{one.spearman:.2f} [{low:.2f}, {high:.2f}] n=5", "- n=2"]
+    low, high = interval
+    assert correlations[3][1:] == [f"{rho:.2f} [{low:.2f}, {high:.2f}] n=5", "- n=2"]
 
 
 def test_an_evaluator_that_fails_everywhere_has_a_dash(
@@ -114,7 +123,7 @@ def test_an_evaluator_that_fails_everywhere_has_a_dash(
             raise ValueError("no")
 
     found: Transfer = measure_transfer(
-        [Broken()],  # type: ignore[list-item]  # wrong on purpose
+        [Estimator.of(Broken())],  # type: ignore[arg-type]  # wrong on purpose
         truth,
         families,
         ComparisonConfig(),

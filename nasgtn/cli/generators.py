@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from nasgtn.artefacts import GENERATOR_WEIGHTS
 from nasgtn.cli.tasks import describe_architecture, read_architectures, space_of, splits_of
-from nasgtn.comparison import make_estimator
 from nasgtn.configuration import VERSIONS, pick_device, save_config, versions
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError
 from nasgtn.evaluation import evaluate
+from nasgtn.evaluation.proxy import GtnProxy
 from nasgtn.gtn import TrainedGenerator, load_generator
 from nasgtn.gtn import train_generator as train
 from nasgtn.progress import Progress
@@ -92,13 +92,13 @@ def rank_architectures(
     splits, space = splits_of(config).to(device), space_of(config)
     space.check(splits.task, seed=config.seed)
     trained = load_generator(generator, task=splits.task, device=device)
-    proxy = make_estimator(
-        "gtn",
+    proxy = GtnProxy(
         space,
-        splits,
+        splits.task,
+        trained.synthesise(),
+        splits.validation,
         config.proxy,
-        gtn=trained.config,
-        synthetic=trained.synthesise(),
+        trained.config.inner_loop,
     )
     asked: Sequence[Architecture] = (
         read_architectures(architectures, space, splits.task)

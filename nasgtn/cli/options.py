@@ -1,5 +1,6 @@
 """Options that several commands share, and the configuration that they add up to."""
 
+import shlex
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -115,6 +116,23 @@ def overrides_of(values: Values) -> dict[str, Any]:  # Any: nested tables
         for key in keys:
             _put(tables, key, _toml(given))
     return tables
+
+
+def given_command() -> str:
+    """Write the running command with the options that were given, as a shell takes it."""
+    context = click.get_current_context()
+    words = context.command_path.split()
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        value = context.params[option.name or ""]
+        if value is True:
+            words.append(option.opts[0])
+        else:
+            for one in value if option.multiple else (value,):
+                words += [option.opts[0], str(one)]
+    return shlex.join(words)
 
 
 def parse_setting(text: str) -> tuple[str, object]:

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import click
 
-from nasgtn.cli.options import json_option, output_options, run_argument, run_config, task_options
+from nasgtn.cli.options import (
+    given_command,
+    json_option,
+    output_options,
+    run_argument,
+    run_config,
+    task_options,
+)
 from nasgtn.cli.printing import print_fields, print_json, print_table
 from nasgtn.cli.progress import shown, stoppable
 from nasgtn.cli.search import print_result
@@ -115,7 +122,8 @@ def report(run: Path, as_json: bool) -> None:
 @click.option(
     "--estimators",
     default="gtn,real:16,params,flops,synflow,naswot,grad_norm",
-    help="Names, separated by commas; real:N[@RATE] is N steps on real batches.",
+    help="Names, separated by commas; real:N is N steps on real batches, with the best of several "
+    "learning rates, real:N@RATE with that one.",
 )
 @click.option("--architectures", type=positive, metavar="N", default=32, help="How many.")
 @click.option("--generator", type=folder_type, help="Take this one; else one is trained first.")
@@ -126,7 +134,13 @@ def report(run: Path, as_json: bool) -> None:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Keep evaluations in this JSON Lines file; those it has are not done again.",
+    help="Keep true accuracies in this JSON Lines file, and what depends on generator and proxy "
+    "beside it; what is there is not done again.",
+)
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a page with table and figures; it opens without a network.",
 )
 @output_options
 def compare(
@@ -136,12 +150,13 @@ def compare(
     truth: str,
     truth_seeds: int,
     out: Path | None,
+    html: Path | None,
     as_json: bool,
     quiet: bool,
     **values: object,
 ) -> None:
     """Compare estimators with the truth."""
-    from nasgtn.cli.comparing import Request, run_comparison
+    from nasgtn.cli.comparing import Request, run_comparison, write_page
     from nasgtn.cli.tasks import config_beside
 
     request = Request(
@@ -155,24 +170,27 @@ def compare(
     config = config_beside(generator, values)
     with stoppable("the same command, if it has --out"), shown(is_quiet=quiet) as progress:
         comparison = run_comparison(config, request, progress=progress)
+    if html is not None:
+        write_page(html, comparison, config, request, command=given_command())
     if as_json:
-        print_json(comparison)
+        print_json(comparison.flat())
         return
     click.echo(
         f"{comparison.n_architectures} architectures, truth: {comparison.truth} "
         f"({comparison.truth_seconds_per_candidate:.3g} s each)\n"
     )
-    columns = ("estimator", "n", "spearman", "kendall", "best_half", "best_tenth")
-    print_table(
-        (*columns[:3], "95 % interval", *columns[3:], "s/candidate", "s before"),
-        [
-            (
-                *(getattr(row, column) for column in columns[:3]),
-                row.spearman_interval,
-                *(getattr(row, column) for column in columns[3:]),
-                row.seconds_per_candidate,
-                row.preparation_seconds,
-            )
-            for row in comparison.estimators
-        ],
-    )
+    columns = {
+        "estimator": "estimator",
+        "setting": "setting",
+        "n": "n",
+        "spearman": "spearman",
+        "spearman_interval": "95 % interval",
+        "kendall": "kendall",
+        "best_half": "best_half",
+        "best_tenth": "best_tenth",
+        "partial": "after size",
+        "seconds_per_candidate": "s/candidate",
+        "preparation_seconds": "s before",
+    }
+    rows = [row.flat() for row in comparison.estimators]
+    print_table(list(columns.values()), [[row[column] for column in columns] for row in rows])

@@ -50,7 +50,7 @@ def transfer(
     with stoppable("the same command, if it has --out"), shown(is_quiet=quiet) as progress:
         found = run_transfer(config, request, progress=progress)
     if as_json:
-        print_json(found)
+        print_json(found.flat())
         return
     for number, (title, (headers, *rows)) in enumerate(transfer_tables(found).items()):
         click.echo("\n" * bool(number) + title)

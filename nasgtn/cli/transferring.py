@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 from nasgtn.cli.comparing import settings_of, truth_of
 from nasgtn.cli.generators import kept_generator
 from nasgtn.cli.tasks import space_of, splits_of
-from nasgtn.comparison import ComparisonConfig, check_settings, make_estimator
+from nasgtn.comparison import ComparisonConfig, Estimator, check_settings, make_estimator
 from nasgtn.configuration import pick_device
+from nasgtn.data import Splits
 from nasgtn.errors import InvalidConfigError
+from nasgtn.evaluation.proxy import ProxyConfig
+from nasgtn.gtn import TrainedGenerator
 from nasgtn.progress import Progress, within
 from nasgtn.randomness import derive_seed
-from nasgtn.spaces import families_by, only
+from nasgtn.spaces import SearchSpace, families_by, only
 from nasgtn.transfer import WHOLE_SPACE, NamedProxy, Transfer, measure_transfer
 
 if TYPE_CHECKING:
@@ -46,9 +49,10 @@ def run_transfer(config: "RunConfig", request: Request, *, progress: Progress) -
             "gtn.meta_training.hold_out must be empty, as the families of --by decide what each "
             f"generator is trained on, got {list(config.gtn.meta_training.hold_out)}"
         )
-    if request.out is not None:
-        check_settings(request.out, {**settings_of(config, request.truth), "by": request.by})
     space, splits = space_of(config), splits_of(config).to(pick_device(config.device))
+    if request.out is not None:
+        settings = settings_of(config, request.truth, splits)
+        check_settings(request.out, {**settings, "by": request.by})
     space.check(splits.task, seed=config.seed)
     parts = {
         str(family): only(space, family) for family in families_by(space, request.by, splits.task)
@@ -66,34 +70,34 @@ def run_transfer(config: "RunConfig", request: Request, *, progress: Progress) -
         )
         for index, (name, part) in enumerate({**parts, WHOLE_SPACE: space}.items())
     }
-    proxies = [
-        NamedProxy(
-            name,
-            make_estimator(
-                "gtn",
-                space,
-                splits,
-                config.proxy,
-                gtn=trained.config,
-                synthetic=trained.synthesise(),
-            ),
-        )
-        for name, trained in generators.items()
+    rows = [
+        _row(name, trained, space, splits, config.proxy) for name, trained in generators.items()
     ]
     n_steps = config.proxy.n_steps or config.gtn.curriculum.n_steps
     real = make_estimator(f"real:{n_steps}", space, splits, config.proxy, gtn=config.gtn)
     seed = derive_seed(config.seed, "transfer")
     return measure_transfer(
-        [*proxies, real],
+        [*rows, real],
         truth,
         {
             name: part.sample_distinct(request.n_architectures, seed, splits.task)
             for name, part in parts.items()
         },
         ComparisonConfig(seed=config.seed, records=request.out),
-        preparation={name: trained.seconds for name, trained in generators.items()},
         progress=progress,
     )
+
+
+def _row(
+    name: str,
+    trained: TrainedGenerator,
+    space: SearchSpace,
+    splits: Splits,
+    config: ProxyConfig,
+) -> Estimator:
+    made = make_estimator("gtn", space, splits, config, gtn=trained.config, trained=trained)
+    proxy = NamedProxy(name, made.settings[None])
+    return Estimator.of(proxy, preparation_seconds=made.preparation_seconds)
 
 
 def _folder(out: Path | None, index: int, name: str) -> Path | None:

@@ -194,7 +194,8 @@ class _Probing:
             Learner(
                 self.space.network(
                     architecture.choices, self.task, seed=derive_seed(seed, "network", index)
-                ).to(self.probe.images.device)
+                ).to(self.probe.images.device),
+                owned=True,
             )
             for index in range(self.config.n_seeds)
         ]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nasgtn.errors import InvalidConfigError
-from nasgtn.gtn.inner_loop import InnerLoopConfig
+from nasgtn.gtn.optimisers import InnerLoopConfig
 
 VARIANTS = ("full", "batches_shuffled", "all_shuffled", "none", "pixels", "real")
 

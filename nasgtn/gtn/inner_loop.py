@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -12,48 +11,19 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.func import grad_and_value, vmap
 from torch.nn import functional as F
 
-from nasgtn.errors import InvalidConfigError
 from nasgtn.gtn.learner import Learner
+from nasgtn.gtn.optimisers import (
+    InnerLoopConfig,
+    Rule,
+    State,
+    copied,
+    make_rule,
+    start,
+    update,
+    update_in_place,
+)
 
-OPTIMISERS = ("adam", "sgd")
 Graph = Literal["none", "whole", "checkpointed"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class InnerLoopConfig:
-    """How a learner trains on synthetic batches.
-
-    Learning rate and momentum are where they start: the curriculum learns one of each a step.
-    """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    optimiser: str = "adam"
-    """`adam`, or `sgd` with momentum (as published)."""
-    learning_rate: float = 0.02
-    """Above 0."""
-    relative: bool = True
-    """Learning rates are shares of the size (root mean square) that the values of each parameter
-    tensor start with. One rate then suits wide and narrow, deep and shallow networks alike, and
-    the proxy compares architectures rather than how well one rate happens to fit them."""
-    momentum: float = 0.7
-    """Decay of the mean gradient, in (0, 1)."""
-    second_momentum: float = 0.99
-    """Decay of the mean squared gradient, in (0, 1); Adam alone. Fixed, not learned."""
-    epsilon: float = 1e-8
-    """Added to the mean squared gradient under the root, so that the root has a derivative."""
-
-    def __post_init__(self) -> None:
-        if self.optimiser not in OPTIMISERS:
-            raise InvalidConfigError(
-                f"optimiser must be one of {', '.join(OPTIMISERS)}, got {self.optimiser!r}"
-            )
-        for name in ("momentum", "second_momentum"):
-            if not 0 < getattr(self, name) < 1:
-                raise InvalidConfigError(f"{name} must be in (0, 1), got {getattr(self, name)}")
-        for name in ("learning_rate", "epsilon"):
-            if not getattr(self, name) > 0:
-                raise InvalidConfigError(f"{name} must be above 0, got {getattr(self, name)}")
 
 
 class SyntheticData(NamedTuple):
@@ -67,17 +37,6 @@ class SyntheticData(NamedTuple):
     momenta: Float[Tensor, " steps"]
 
 
-class State(NamedTuple):
-    """Where training stands: parameters, and the optimiser's two running means."""
-
-    parameters: Float[Tensor, "*seeds params"]
-    mean: Float[Tensor, "*seeds params"]
-    mean_square: Float[Tensor, "*seeds params"]
-    """All zero under SGD."""
-    weight: Float[Tensor, ""]
-    """Product of the momenta so far: what the mean still lacks of a full average (Adam)."""
-
-
 class Unrolled(NamedTuple):
     """What the inner loop returns."""
 
@@ -87,55 +46,11 @@ class Unrolled(NamedTuple):
     """Training loss of each step in nats, before its update; carries no graph."""
 
 
-def start(parameters: Float[Tensor, "*seeds params"]) -> State:
-    """Make the state before the first step."""
-    zeros = torch.zeros_like(parameters)
-    return State(parameters, zeros, zeros, parameters.new_ones(()))
-
-
 def soft_cross_entropy(
     logits: Float[Tensor, "batch classes"], labels: Float[Tensor, "batch classes"]
 ) -> Float[Tensor, ""]:
     """Mean cross-entropy with class probabilities, in nats."""
     return -(labels * F.log_softmax(logits, dim=-1)).sum(dim=-1).mean()
-
-
-def update(
-    state: State,
-    gradient: Tensor,
-    settings: tuple[Tensor, Tensor],
-    scales: Tensor | None,
-    step: int,
-    config: InnerLoopConfig,
-) -> State:
-    """Apply the optimiser once: Adam (Kingma and Ba, arXiv 1412.6980, algorithm 1), or SGD.
-
-    The momentum may differ from step to step, so Adam's bias correction of the mean is the
-    product of the momenta, not a power. Written for few passes over the parameters.
-
-    Args:
-        state: Before the step.
-        gradient: Of the loss, for the parameters.
-        settings: Learning rate and momentum of this step.
-        scales: What the learning rate is relative to, one a parameter; None: to nothing.
-        step: Counts from 0.
-        config: Which optimiser.
-    """
-    rate, momentum = settings
-    if config.optimiser == "sgd":
-        mean = momentum * state.mean + gradient
-        change = rate * mean if scales is None else rate * mean * scales
-        return State(state.parameters - change, mean, state.mean_square, state.weight)
-    beta = config.second_momentum
-    correction = 1 - beta ** (step + 1)
-    weight = momentum * state.weight
-    mean = torch.lerp(gradient, state.mean, momentum)
-    mean_square = torch.addcmul(beta * state.mean_square, gradient, gradient, value=1 - beta)
-    root = torch.rsqrt(mean_square + config.epsilon * correction)
-    rate = rate * math.sqrt(correction) / (1 - weight)
-    step_sizes = rate * root if scales is None else rate * scales * root
-    parameters = torch.addcmul(state.parameters, step_sizes, mean, value=-1)
-    return State(parameters, mean, mean_square, weight)
 
 
 def steps(
@@ -158,8 +73,12 @@ def steps(
 
     Yields:
         After each step its parameters, and its loss in nats before the update (without graph).
+        Unless `differentiable`, the next step overwrites the parameters.
     """
-    how, state = _Training(learner, config, learner.scales(parameters)), start(parameters)
+    how = _Training(learner, make_rule(learner, parameters, config))
+    state = start(parameters, how.rule)
+    if not differentiable:
+        state = copied(state)
     for index, row in enumerate(zip(*data, strict=True)):
         with torch.set_grad_enabled(differentiable):
             state, loss = _step(how, index, state, SyntheticData(*row))
@@ -195,10 +114,10 @@ def unroll(
         for number, (after, loss) in enumerate(run, start=1):
             losses.append(loss)
             if number in keep or number == n_steps:
-                kept[number] = after
+                kept[number] = after if graph == "whole" else after.clone()
         return Unrolled(kept, torch.stack(losses))
-    how = _Training(learner, config, learner.scales(parameters))
-    state, begin = start(parameters), 0
+    how = _Training(learner, make_rule(learner, parameters, config))
+    state, begin = start(parameters, how.rule), 0
     for end in _segment_ends(n_steps, keep):
         segment = SyntheticData(*(rows[begin:end] for rows in data))
         *after, loss = _Segment.apply(how, begin, *state, *segment)  # type: ignore[no-untyped-call]
@@ -218,9 +137,7 @@ class _Training(NamedTuple):
     """What stays the same from step to step."""
 
     learner: Learner
-    config: InnerLoopConfig
-    scales: Float[Tensor, "*seeds params"]
-    """Size that each parameter's tensor started with."""
+    rule: Rule
 
 
 def _step(how: _Training, index: int, state: State, batch: SyntheticData) -> tuple[State, Tensor]:
@@ -238,8 +155,8 @@ def _step(how: _Training, index: int, state: State, batch: SyntheticData) -> tup
             loss = _loss(how.learner, parameters, batch)
             (gradient,) = torch.autograd.grad(loss, parameters, create_graph=differentiable)
     settings = batch.learning_rates, batch.momenta
-    scales = how.scales if how.config.relative else None
-    return update(state, gradient, settings, scales, index, how.config), loss
+    change = update if torch.is_grad_enabled() else update_in_place
+    return change(state, gradient, settings, index, how.rule), loss
 
 
 def _loss(learner: Learner, parameters: Tensor, batch: SyntheticData) -> Tensor:
@@ -258,7 +175,7 @@ class _Segment(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         ctx.how, ctx.begin = how, begin  # type: ignore[attr-defined]
         ctx.save_for_backward(*tensors)
-        state, losses = State(*tensors[:4]), []
+        state, losses = copied(State(*tensors[:4])), []
         for index, row in enumerate(zip(*tensors[4:], strict=True), start=begin):
             state, loss = _step(how, index, state, SyntheticData(*row))
             losses.append(loss)

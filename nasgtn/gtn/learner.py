@@ -1,11 +1,25 @@
 """A network made ready for the inner loop: a pure function of one flat parameter vector."""
 
 import copy
+from itertools import groupby
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, replace_all_batch_norm_modules_
+
+
+class Matrices(NamedTuple):
+    """Weight matrices of one shape; a convolution counts as (out channels, all else)."""
+
+    number: int
+    rows: int
+    columns: int
+
+    @property
+    def n_values(self) -> int:
+        return self.number * self.rows * self.columns
 
 
 class Learner:
@@ -14,19 +28,28 @@ class Learner:
     Batch normalisation uses the statistics of the batch, never running ones: those lag behind
     after few steps. Dropout is off, so that a step has one result. All trainable parameters lie
     in one vector, which makes an optimiser step a handful of operations however many layers
-    there are. Parameters that do not require gradients stay as they are.
+    there are: weight matrices first, those of one shape side by side. Parameters that do not
+    require gradients stay as they are.
 
     Args:
         network: Copied, never changed.
+        owned: The network is used by nobody else, and need not be copied.
     """
 
-    def __init__(self, network: nn.Module) -> None:
-        self._network = copy.deepcopy(network).eval()
+    def __init__(self, network: nn.Module, *, owned: bool = False) -> None:
+        self._network = (network if owned else copy.deepcopy(network)).eval()
         replace_all_batch_norm_modules_(self._network)
         trainable = {n: p for n, p in self._network.named_parameters() if p.requires_grad}
         if not trainable:
             raise ValueError("the network must have trainable parameters, got none")
-        self._names = list(trainable)
+        trainable = dict(sorted(trainable.items(), key=lambda item: _matrix_shape(item[1])))
+        shapes = [shape for p in trainable.values() if (shape := _matrix_shape(p)) < _NO_MATRIX]
+        self.matrices = tuple(
+            Matrices(len(list(group)), *shape) for shape, group in groupby(shapes)
+        )
+        """What the vector begins with."""
+        self.names = tuple(trainable)
+        """Of the parameters, in the order of the vector."""
         self._shapes = [p.shape for p in trainable.values()]
         self._sizes = [p.numel() for p in trainable.values()]
         self.initial: Float[Tensor, " params"] = torch.cat(
@@ -53,6 +76,19 @@ class Learner:
         pieces = parameters.split(self._sizes)
         named = {
             name: piece.view(shape)
-            for name, piece, shape in zip(self._names, pieces, self._shapes, strict=True)
+            for name, piece, shape in zip(self.names, pieces, self._shapes, strict=True)
         }
         return functional_call(self._network, named, (images,))  # type: ignore[no-any-return]
+
+
+_NO_MATRIX = (2**62, 0)
+"""Sorts behind every shape of a matrix."""
+
+
+def _matrix_shape(parameter: Tensor) -> tuple[int, int]:
+    """Rows and columns of a weight; a bias or a single row or column is no matrix."""
+    if parameter.dim() < 2:
+        return _NO_MATRIX
+    rows = parameter.shape[0]
+    columns = parameter.numel() // max(rows, 1)
+    return (rows, columns) if min(rows, columns) > 1 else _NO_MATRIX

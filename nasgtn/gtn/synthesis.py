@@ -9,7 +9,8 @@ from torch.utils.checkpoint import checkpoint
 
 from nasgtn.gtn.curriculum import Curriculum, CurriculumConfig
 from nasgtn.gtn.generator import Generator, GeneratorConfig
-from nasgtn.gtn.inner_loop import InnerLoopConfig, SyntheticData
+from nasgtn.gtn.inner_loop import SyntheticData
+from nasgtn.gtn.optimisers import InnerLoopConfig
 from nasgtn.randomness import derive_seed, seeded, torch_rng
 from nasgtn.task import Task
 

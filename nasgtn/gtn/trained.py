@@ -14,8 +14,9 @@ from nasgtn.artefacts import FORMAT, GENERATOR_CONFIG, GENERATOR_WEIGHTS, write_
 from nasgtn.errors import ArtefactError, InvalidConfigError, NasgtnError
 from nasgtn.gtn.curriculum import CurriculumConfig
 from nasgtn.gtn.generator import GeneratorConfig
-from nasgtn.gtn.inner_loop import InnerLoopConfig, SyntheticData
+from nasgtn.gtn.inner_loop import SyntheticData
 from nasgtn.gtn.meta_training import MetaTrainingConfig
+from nasgtn.gtn.optimisers import InnerLoopConfig
 from nasgtn.gtn.synthesis import Gtn, SynthesisConfig
 from nasgtn.gtn.warm_start import WarmStartConfig
 from nasgtn.randomness import derive_seed, torch_rng

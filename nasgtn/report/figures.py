@@ -7,7 +7,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from nasgtn.report.summary import Estimator, RunData, Summary, Verified
+from nasgtn.estimates import Estimate
+from nasgtn.report.summary import RunData, Summary, Verified
 
 # Told apart on white and on near-black, and by the colour blind; symbols differ as well.
 BLUE, ORANGE, GREY, GREEN, RED = "#3a7bd5", "#d9730d", "#858b94", "#1a9a7a", "#d64550"
@@ -86,37 +87,39 @@ def agreement_figure(verified: Iterable[Verified], winner: Verified | None) -> g
     if winner in both:
         ring = {"color": GREEN, "symbol": "circle-open", "size": 19, "line": {"width": 2.5}}
         figure.add_trace(_points([v for v in both if v == winner], "winner", ring))
-    return _finish(figure, "proxy score", "test accuracy", yaxis_tickformat=".1~%")
+    return finish(figure, "proxy score", "test accuracy", yaxis_tickformat=".1~%")
 
 
-def estimators_figure(estimators: Sequence[Estimator]) -> go.Figure | None:
+def estimators_figure(estimators: Sequence[Estimate]) -> go.Figure | None:
     """Spearman's rho of each estimator with its interval, best at the top."""
     rows = [row for row in estimators if row.agreement.spearman is not None][::-1]
     if not rows:
         return None
-    rhos = [row.agreement.spearman or 0.0 for row in rows]
-    intervals = [
-        row.agreement.spearman_interval or (rho, rho) for row, rho in zip(rows, rhos, strict=True)
-    ]
     figure = go.Figure(
         go.Scatter(
-            x=rhos,
-            y=[_plain(row.name) for row in rows],
+            x=[row.agreement.spearman for row in rows],
+            y=[plain(row.name) for row in rows],
             mode="markers",
-            marker={"size": 11, "color": [_estimator_colour(row) for row in rows]},
-            error_x={
-                "array": [high - rho for (_, high), rho in zip(intervals, rhos, strict=True)],
-                "arrayminus": [rho - low for (low, _), rho in zip(intervals, rhos, strict=True)],
-                "color": GREY,
-                "thickness": 1.5,
-            },
+            marker={"size": 11, "color": [colour_of(row) for row in rows]},
+            error_x=error_bars(rows),
             hovertemplate="%{y}: %{x:.2f}<extra></extra>",
         )
     )
     height = 110 + 34 * len(rows)
-    figure = _finish(figure, "Spearman's rho with the true accuracy", None, height=height)
+    figure = finish(figure, "Spearman's rho with the true accuracy", None, height=height)
     figure.update_xaxes(range=[-1.05, 1.05], zeroline=True, zerolinecolor=GREY)
     return figure.update_yaxes(showgrid=False)
+
+
+def error_bars(rows: Sequence[Estimate]) -> dict[str, Any]:
+    """Draw the intervals of Spearman's rho; none where there is no interval."""
+    found = [(row.agreement.spearman or 0.0, row.agreement.spearman_interval) for row in rows]
+    return {
+        "array": [interval[1] - rho if interval else 0.0 for rho, interval in found],
+        "arrayminus": [rho - interval[0] if interval else 0.0 for rho, interval in found],
+        "color": GREY,
+        "thickness": 1.5,
+    }
 
 
 def history_figure(data: RunData) -> go.Figure | None:
@@ -148,7 +151,7 @@ def history_figure(data: RunData) -> go.Figure | None:
             x=numbers, y=best, mode="lines", name="best so far", line=line, hoverinfo="skip"
         )
     )
-    return _finish(figure, "trial", "proxy score", showlegend=True)
+    return finish(figure, "trial", "proxy score", showlegend=True)
 
 
 def importances_figure(data: RunData) -> go.Figure | None:
@@ -159,13 +162,13 @@ def importances_figure(data: RunData) -> go.Figure | None:
     figure = go.Figure(
         go.Bar(
             x=[value for _, value in rows],
-            y=[_plain(name) for name, _ in rows],
+            y=[plain(name) for name, _ in rows],
             orientation="h",
             marker={"color": BLUE},
             hovertemplate="%{y}: %{x:.2f}<extra></extra>",
         )
     )
-    figure = _finish(figure, "importance", None, height=110 + 26 * len(rows))
+    figure = finish(figure, "importance", None, height=110 + 26 * len(rows))
     return figure.update_yaxes(showgrid=False)
 
 
@@ -211,7 +214,7 @@ def _line(x: list[Any], y: list[Any], x_name: str, y_name: str, colour: str) -> 
         line={"color": colour, "width": 1.8},
         hovertemplate=f"{x_name} %{{x}}: %{{y:.4g}}<extra></extra>",
     )
-    return _finish(go.Figure(trace), x_name, y_name, height=300)
+    return finish(go.Figure(trace), x_name, y_name, height=300)
 
 
 def _points(part: Sequence[Verified], name: str, marker: dict[str, Any]) -> go.Scatter:
@@ -221,12 +224,13 @@ def _points(part: Sequence[Verified], name: str, marker: dict[str, Any]) -> go.S
         mode="markers",
         name=name,
         marker=marker,
-        text=[_plain(v.description) for v in part],
+        text=[plain(v.description) for v in part],
         hovertemplate="%{text}<br>proxy %{x:.3f}, test %{y:.1%}<extra></extra>",
     )
 
 
-def _finish(figure: go.Figure, x: str, y: str | None, **layout: Any) -> go.Figure:  # noqa: ANN401 - Plotly's own settings
+def finish(figure: go.Figure, x: str, y: str | None, **layout: Any) -> go.Figure:  # noqa: ANN401 - Plotly's own settings
+    """Give a figure the look of the page, and its axes their titles."""
     figure.update_xaxes(**_AXIS, title=x)
     figure.update_yaxes(**_AXIS)
     if y is not None:
@@ -236,7 +240,8 @@ def _finish(figure: go.Figure, x: str, y: str | None, **layout: Any) -> go.Figur
     return figure.update_layout(**{**_LAYOUT, **layout})
 
 
-def _estimator_colour(row: Estimator) -> str:
+def colour_of(row: Estimate) -> str:
+    """Mark the proxy."""
     return BLUE if row.name == "gtn" else GREY
 
 
@@ -256,10 +261,10 @@ def _best_so_far(scored: Sequence[Any]) -> tuple[list[int], list[float]]:
 
 
 def _label(descriptions: Any, trial: Any) -> str:  # noqa: ANN401 - plain data
-    return _plain(str(descriptions.get(trial.get("architecture_id"), "no architecture")))
+    return plain(str(descriptions.get(trial.get("architecture_id"), "no architecture")))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Keep Plotly from reading a user's text as its markup; cut what no label can hold."""
     return html.escape(
         text if len(text) <= 120 else text[:119] + "\N{HORIZONTAL ELLIPSIS}", quote=False

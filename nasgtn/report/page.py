@@ -1,4 +1,7 @@
-"""One HTML file that shows a run: text, tables, figures; opens without a network."""
+"""One HTML file that shows a run: text, tables, figures; opens without a network.
+
+`fill` writes the other pages too.
+"""
 
 import base64
 import hashlib
@@ -9,7 +12,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 import tomli_w
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
@@ -18,6 +21,7 @@ from nasgtn.report.figures import TITLES, draw
 from nasgtn.report.picture import picture
 from nasgtn.report.summary import RunData, summarise
 
+_FOLDER = files("nasgtn.report")
 _FILTERS = (
     words.percent,
     words.points,
@@ -46,27 +50,17 @@ addEventListener("afterprint", () => boxes.forEach(
 
 
 def render(data: RunData) -> str:
-    """Write the report of a run; the same data give the same text.
-
-    Text from users is escaped, and a content security policy lets no script run but our own two.
-    """
+    """Write the report of a run; the same data give the same text."""
     summary = summarise(data)
-    scripts = [get_plotlyjs(), _DRAW]
-    environment = Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
-    )
-    environment.filters.update({function.__name__: function for function in _FILTERS})
-    template = environment.from_string(
-        files("nasgtn.report").joinpath("page.html").read_text(encoding="utf-8")
-    )
     class_names = [str(name) for name in data.task.get("class_names", ())]
     curriculum = picture(*data.synthetic, class_names) if data.synthetic else None
-    return template.render(
+    return fill(
+        "page.html",
+        draw(data, summary),
+        TITLES,
         data=data,
         summary=summary,
         proxy=summary.proxy,
-        figures={name: figure_json(figure) for name, figure in draw(data, summary).items()},
-        titles=TITLES,
         curriculum=curriculum,
         sheet=base64.b64encode(curriculum.png).decode() if curriculum else "",
         winner_in_words=words.winner_in_words(summary, data.task),
@@ -74,7 +68,35 @@ def render(data: RunData) -> str:
         cost_in_words=words.cost_in_words(summary.costs),
         search_in_words=words.search_in_words(data, summary),
         meta_training_in_words=words.meta_training_in_words(summary.counts),
-        config=tomli_w.dumps(_without_none(data.config)),
+        config=toml(data.config),
+    )
+
+
+def fill(
+    template: str, figures: Mapping[str, go.Figure], titles: Mapping[str, str], **values: object
+) -> str:
+    """Fill a template of this folder.
+
+    Text from users is escaped, and a content security policy lets no script run but our own two.
+
+    Args:
+        template: Name of its file; it extends `base.html`.
+        figures: Those that have something to show, by name.
+        titles: Of all figures.
+        values: What else the template names.
+    """
+    scripts = [get_plotlyjs(), _DRAW]
+    environment = Environment(
+        loader=FunctionLoader(lambda name: _FOLDER.joinpath(name).read_text(encoding="utf-8")),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters.update({function.__name__: function for function in _FILTERS})
+    return environment.get_template(template).render(
+        figures={name: figure_json(figure) for name, figure in figures.items()},
+        titles=titles,
         policy="; ".join(
             (
                 "default-src 'none'",
@@ -86,6 +108,7 @@ def render(data: RunData) -> str:
             )
         ),
         scripts=[Markup(script) for script in scripts],
+        **values,
     )
 
 
@@ -102,6 +125,11 @@ def _digest(script: str) -> str:
     """Name a script for the content security policy."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return f"'sha256-{digest}'"
+
+
+def toml(config: Mapping[str, Any]) -> str:  # nested TOML tables
+    """Write a configuration as the file that it can be read from."""
+    return tomli_w.dumps(_without_none(config))
 
 
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:  # nested TOML tables

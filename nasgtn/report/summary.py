@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasgtn.ranking import Agreement, agreement, partial_spearman
+from nasgtn.estimates import Estimate, Known, estimate, mean_scores
 from nasgtn.records import Evaluation
 
 PROXY = "gtn"
@@ -74,18 +74,6 @@ class Verified:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimator:
-    """One row of the estimator table."""
-
-    name: str
-    agreement: Agreement
-    partial: float | None
-    """Spearman's rho after parameters and multiply-adds are taken out."""
-    seconds_per_candidate: float | None
-    n_failed: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Counts:
     """What became of the trials, and of the meta-steps."""
 
@@ -140,7 +128,7 @@ class Summary:
     control_best: float | None
     verified: tuple[Verified, ...]
     """Best test accuracy first, failures last."""
-    estimators: tuple[Estimator, ...]
+    estimators: tuple[Estimate, ...]
     """The proxy first, then the baselines by falling Spearman's rho."""
     counts: Counts
     best_scores: tuple[Verified, ...]
@@ -149,7 +137,7 @@ class Summary:
     failures: tuple[Failure, ...]
 
     @property
-    def proxy(self) -> Estimator | None:
+    def proxy(self) -> Estimate | None:
         """The row of the proxy."""
         return next((row for row in self.estimators if row.name == PROXY), None)
 
@@ -190,7 +178,7 @@ def find_winner(verified: Iterable[Verified]) -> Verified | None:
 
 def _verified(data: RunData) -> tuple[Verified, ...]:
     groups = _by_architecture(data.verification)
-    scores = _scores(data.proxy)
+    scores = mean_scores(data.proxy)
     found = [_verify(data, records, scores) for records in groups.values()]
     return tuple(
         sorted(found, key=lambda v: -math.inf if v.test_accuracy is None else v.test_accuracy)[
@@ -219,46 +207,32 @@ def _verify(data: RunData, records: list[Evaluation], scores: Mapping[str, float
     )
 
 
-def _estimators(data: RunData, verified: Sequence[Verified]) -> tuple[Estimator, ...]:
+def _estimators(data: RunData, verified: Sequence[Verified]) -> tuple[Estimate, ...]:
     by_name: dict[str, list[Evaluation]] = {}
     for record in data.baselines:
         by_name.setdefault(record.evaluator, []).append(record)
     if PROXY not in by_name and data.proxy and verified:
         known = {v.architecture_id for v in verified}
         by_name[PROXY] = [record for record in data.proxy if record.architecture_id in known]
-    rows = [_estimator(name, records, verified) for name, records in by_name.items()]
+    trained = {
+        v.architecture_id: Known(
+            description=v.description,
+            truth=v.test_accuracy,
+            n_parameters=v.n_parameters,
+            n_multiply_adds=v.n_multiply_adds,
+        )
+        for v in verified
+        if v.test_accuracy is not None
+    }
+    rows = [
+        estimate(name, records, trained, seed=INTERVAL_SEED) for name, records in by_name.items()
+    ]
 
-    def order(row: Estimator) -> tuple[bool, float, str]:
+    def order(row: Estimate) -> tuple[bool, float, str]:
         rho = row.agreement.spearman
         return row.name != PROXY, math.inf if rho is None else -rho, row.name
 
     return tuple(sorted(rows, key=order))
-
-
-def _estimator(
-    name: str, records: Sequence[Evaluation], verified: Sequence[Verified]
-) -> Estimator:
-    scores = _scores(records)
-    both = [v for v in verified if v.test_accuracy is not None and v.architecture_id in scores]
-    found = [scores[v.architecture_id] for v in both]
-    truth = [v.test_accuracy for v in both if v.test_accuracy is not None]
-    controls = [
-        [float(size) for v in both if (size := getattr(v, name)) is not None]
-        for name in ("n_parameters", "n_multiply_adds")
-    ]
-    complete = all(len(column) == len(both) for column in controls)
-    return Estimator(
-        name=name,
-        agreement=agreement(found, truth, seed=INTERVAL_SEED, top_k=choose_top_k(len(both))),
-        partial=partial_spearman(found, truth, controls) if complete else None,
-        seconds_per_candidate=_mean(r.seconds for r in records if r.score is not None),
-        n_failed=sum(record.score is None for record in records),
-    )
-
-
-def choose_top_k(n: int) -> int:
-    """Ask for the best five, or the best third of fewer than fifteen architectures."""
-    return max(1, min(5, n // 3))
 
 
 def _counts(data: RunData) -> Counts:
@@ -278,7 +252,7 @@ def _counts(data: RunData) -> Counts:
 def _best_scores(data: RunData) -> tuple[Verified, ...]:
     if data.verification:
         return ()
-    scores = _scores(data.proxy)
+    scores = mean_scores(data.proxy)
     scored = _by_architecture(record for record in data.proxy if record.score is not None)
     best = sorted(scored, key=lambda name: -scores[name])[:5]
     return tuple(
@@ -331,14 +305,6 @@ def _by_architecture(records: Iterable[Evaluation]) -> dict[str, list[Evaluation
     for record in records:
         groups.setdefault(record.architecture_id, []).append(record)
     return groups
-
-
-def _scores(records: Iterable[Evaluation]) -> dict[str, float]:
-    """Mean score of each architecture that has one."""
-    means = {
-        name: _mean(r.score for r in group) for name, group in _by_architecture(records).items()
-    }
-    return {name: score for name, score in means.items() if score is not None}
 
 
 def _mean_metric(records: Iterable[Evaluation], name: str) -> float | None:

@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from nasgtn.estimates import Estimate
 from nasgtn.ranking import Interval
-from nasgtn.report.summary import Costs, Counts, Estimator, RunData, Summary, Verified
+from nasgtn.report.summary import Costs, Counts, RunData, Summary, Verified
 
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -135,7 +136,7 @@ def _control(summary: Summary, winner: Verified) -> str:
     return said
 
 
-def trust_in_words(row: Estimator | None) -> str:
+def trust_in_words(row: Estimate | None) -> str:
     """Say how far the proxy's order can be trusted."""
     if row is None:
         return (

@@ -13,9 +13,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from nasgtn.comparison import ComparisonConfig, check_settings, compare, make_estimator
+from nasgtn.comparison import (
+    RATES,
+    ComparisonConfig,
+    Estimator,
+    check_settings,
+    compare,
+    make_estimator,
+    measure_costs,
+)
 from nasgtn.data import DataConfig, load_splits
-from nasgtn.evaluation import Evaluator, TrainedTruth
+from nasgtn.evaluation import TrainedTruth
 from nasgtn.evaluation.proxy import GtnProxy, ProxyConfig
 from nasgtn.gtn import GtnConfig, TrainedGenerator, load_generator, train_generator
 from nasgtn.randomness import derive_seed
@@ -27,8 +35,6 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 FOLDER = Path(__file__).parents[2] / "results" / "benchmarks" / "digits_convnet"
 N_ARCHITECTURES, TRUTH_SEEDS, SEED = 48, 3, 0
 GENERATOR_SEEDS = (0, 1, 2)
-RATES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
-"""Learning rates of the opponent; its best one counts, judged on the evaluated architectures."""
 OTHERS = ("params", "flops", "synflow", "naswot", "grad_norm")
 
 
@@ -55,7 +61,7 @@ def test_order_of_convnets_on_digits(
     }
     check_settings(records, settings)
     generators = {seed: trained(seed, progress) for seed in GENERATOR_SEEDS}
-    estimators: list[Evaluator] = []
+    estimators: list[Estimator] = []
     for seed, generator in generators.items():
         proxy = GtnProxy(
             space,
@@ -66,22 +72,23 @@ def test_order_of_convnets_on_digits(
             generator.config.inner_loop,
         )
         proxy.name = f"gtn, generator {seed}"
-        estimators.append(proxy)
+        estimators.append(Estimator.of(proxy, preparation_seconds=generator.seconds))
     names = [*(f"real:16@{rate:g}" for rate in RATES), *OTHERS]
     estimators += [
         make_estimator(name, space, splits, ProxyConfig(), gtn=GtnConfig()) for name in names
     ]
+    architectures = space.sample_distinct(
+        N_ARCHITECTURES, derive_seed(SEED, "comparison"), splits.task
+    )
     comparison = compare(
         estimators,
         TrainedTruth(space, splits, TrainingConfig(), device=torch.device("cpu")),
-        space.sample_distinct(N_ARCHITECTURES, derive_seed(SEED, "comparison"), splits.task),
+        architectures,
         ComparisonConfig(seed=SEED, truth_seeds=TRUTH_SEEDS, records=records),
-        preparation={
-            f"gtn, generator {seed}": generator.seconds for seed, generator in generators.items()
-        },
+        costs=measure_costs(space, splits.task, architectures),
         progress=progress,
     )
-    rows = [asdict(estimate) for estimate in comparison.estimators]
+    rows = [estimate.flat() for estimate in comparison.estimators]
     with (FOLDER / "table.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
@@ -91,10 +98,11 @@ def test_order_of_convnets_on_digits(
         f"{comparison.truth_seconds_per_candidate:.1f} s a candidate"
     )
     for one in comparison.estimators:
-        low, high = one.spearman_interval or (float("nan"), float("nan"))
+        found = one.agreement
+        low, high = found.spearman_interval or (float("nan"), float("nan"))
         report_line(
-            f"{one.estimator:18} Spearman {one.spearman or 0:.3f} [{low:.2f}, {high:.2f}]  "
-            f"best half {one.best_half or 0:.2f}  best tenth {one.best_tenth or 0:.2f}  "
+            f"{one.name:18} Spearman {found.spearman or 0:.3f} [{low:.2f}, {high:.2f}]  "
+            f"best half {found.best_half or 0:.2f}  best tenth {found.best_tenth or 0:.2f}  "
             f"{one.seconds_per_candidate or 0:.3f} s a candidate, "
             f"{one.preparation_seconds:.0f} s before"
         )

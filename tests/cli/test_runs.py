@@ -189,53 +189,6 @@ def test_a_generator_for_other_images_is_refused(
     assert not (tmp_path / "run").exists()
 
 
-def test_estimators_are_compared_with_trained_truth(
-    nasgtn: Nasgtn, toy_archive: Path, tiny_space_file: Path, tmp_path: Path
-) -> None:
-    where = ("--dataset", toy_archive, "--space", tiny_space_file, "--out", tmp_path / "c.jsonl")
-    args = ("compare", *where, "--architectures", 6, *QUICK, "--json", "--quiet")
-    outcome = nasgtn(*args, "--estimators", "gtn,real:4,params")
-    assert outcome.code == 0, outcome.err
-    told = json.loads(outcome.out)
-    assert [row["estimator"] for row in told["estimators"]] == ["gtn", "real:4", "params"]
-    wanted = {"estimator", "n", "spearman", "spearman_interval", "kendall", "best_half"}
-    wanted |= {"best_tenth", "seconds_per_candidate"}
-    assert all(wanted <= set(row) for row in told["estimators"])
-    assert told["estimators"][0]["n"] == 6
-    assert told["estimators"][0]["preparation_seconds"] > 0
-    again = nasgtn(*args, "--estimators", "gtn,real:4,params")
-    assert json.loads(again.out) == told
-    assert "estimator" in nasgtn(*args[:-2], "--estimators", "params").out
-
-
-@pytest.mark.slow
-def test_estimators_are_compared_with_a_table(
-    nasgtn: Nasgtn, refused: Refused, shared_data: Path, toy_archive: Path
-) -> None:
-    table = shared_data / "nasbench_macro_cifar10.csv.gz"
-    args = (
-        *("compare", "--space", "nasbench_macro", "--dataset", toy_archive, "--quiet"),
-        *("--architectures", 24, "--estimators", "flops,params", "--json", "--truth"),
-    )
-    outcome = nasgtn(*args, f"{table}:test_acc_mean")
-    assert outcome.code == 0, outcome.err
-    flops, params = json.loads(outcome.out)["estimators"]
-    assert flops["n"] == params["n"] == 24
-    assert flops["spearman"] > 0.4
-    assert "test_acc_mean" in refused(*args, f"{table}:test_acc_men", code=2)
-    refused(*args, f"{shared_data}/none.csv:test_acc_mean", code=1)
-    assert "did you mean flops" in refused(*args[:8], "--estimators", "flop", code=2)
-
-
-def test_comparisons_with_other_settings_are_not_mixed(
-    nasgtn: Nasgtn, refused: Refused, toy_archive: Path, tiny_space_file: Path, tmp_path: Path
-) -> None:
-    where = ("--dataset", toy_archive, "--space", tiny_space_file, "--out", tmp_path / "c.jsonl")
-    args = ("compare", *where, "--architectures", 3, "--estimators", "params", "--quiet", *QUICK)
-    assert nasgtn(*args).code == 0
-    assert "same settings" in refused(*args, "--seed", 1, code=1)
-
-
 def test_folders_that_are_no_finished_run_are_refused(
     refused: Refused, finished_run: Path, copied_run: Path, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ import torch
 from command_line import QUICK, Nasgtn, Refused
 
 from nasgtn.cli.options import run_config
-from nasgtn.comparison import make_estimator
+from nasgtn.comparison import RATES, make_estimator
 from nasgtn.data.sources import load_splits
 from nasgtn.gtn import load_generator, train_generator
 from nasgtn.records import read_records
@@ -32,7 +32,7 @@ def test_each_generator_is_trained_on_its_family_and_tested_on_all(
     outcome = nasgtn(*args, "--json")
     assert outcome.code == 0, outcome.err
     assert "trained on activation=relu: meta-training: 2/2" in outcome.err
-    assert "tested on activation=tanh: real:4: 4/4" in outcome.err
+    assert "tested on activation=tanh: real:4@0.02: 4/4" in outcome.err
     told = json.loads(outcome.out)
     families = ["activation=relu", "activation=tanh"]
     assert told["tested_on"] == families
@@ -44,9 +44,13 @@ def test_each_generator_is_trained_on_its_family_and_tested_on_all(
     space = find_space(config.space.name)
     splits = load_splits(config.data, seed=0)
     records = read_records(out)
+    real = [f"real:4@{rate:g}" for rate in RATES]
     assert Counter(record.evaluator for record in records) == dict.fromkeys(
-        [*told["trained_on"], "ground_truth"], 8
+        [*told["trained_on"][:3], *real, "ground_truth"], 8
     )
+    assert {one["setting"] for one in told["estimates"][3]} <= {
+        f"learning rate {rate:g}" for rate in RATES
+    }
     folders = sorted((tmp_path / "new" / "t.jsonl.generators").iterdir())
     assert [folder.name for folder in folders] == [
         "0-activation=relu",
@@ -59,8 +63,8 @@ def test_each_generator_is_trained_on_its_family_and_tested_on_all(
         for name, value in load_generator(folder).gtn.state_dict().items():
             assert torch.equal(value, trained.gtn.state_dict()[name]), name
         proxy = make_estimator(
-            "gtn", space, splits, config.proxy, gtn=config.gtn, synthetic=trained.synthesise()
-        )
+            "gtn", space, splits, config.proxy, gtn=config.gtn, trained=trained
+        ).settings[None]
         for column, family in enumerate(families):
             accuracies = [
                 proxy.score(space.architecture(one.choices), seed=one.seed).metrics["accuracy"]

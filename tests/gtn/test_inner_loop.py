@@ -12,6 +12,7 @@ from nasgtn.gtn import InnerLoopConfig, Learner, SyntheticData, soft_cross_entro
 from nasgtn.gtn.inner_loop import Graph
 
 ADAM = InnerLoopConfig(optimiser="adam", relative=False, learning_rate=0.01, momentum=0.9)
+MUON = InnerLoopConfig(optimiser="muon", learning_rate=0.02)
 SGD = InnerLoopConfig(optimiser="sgd", relative=False, learning_rate=0.05, momentum=0.5)
 N_STEPS, BATCH = 4, 5
 
@@ -44,7 +45,11 @@ def weighted_end(learner: Learner, data: SyntheticData, config: InnerLoopConfig)
     return (end * torch.linspace(-1, 1, len(end), dtype=end.dtype)).sum()
 
 
-@pytest.mark.parametrize("config", [ADAM, SGD, InnerLoopConfig()], ids=["adam", "sgd", "relative"])
+@pytest.mark.parametrize(
+    "config",
+    [ADAM, SGD, replace(ADAM, relative=True), MUON],
+    ids=["adam", "sgd", "relative", "muon"],
+)
 def test_meta_gradient_matches_finite_differences(config: InnerLoopConfig) -> None:
     learner = Learner(make_network(torch.float64))
     data = make_data(config, torch.float64)
@@ -84,12 +89,13 @@ def test_meta_gradient_matches_an_independent_unrolling(config: InnerLoopConfig)
                 v = second[name] / (1 - b2 ** (t + 1))
                 after[name] = params[name] - rate * m / (v + config.epsilon).sqrt()
         params = after
-    flat = torch.cat([p.flatten() for p in params.values()])
+    learner = Learner(make_network(torch.float64))
+    flat = torch.cat([params[name].flatten() for name in learner.names])
     wanted = (flat * torch.linspace(-1, 1, len(flat), dtype=flat.dtype)).sum()
     (expected,) = torch.autograd.grad(wanted, images)
 
     ours = data._replace(images=data.images.clone().requires_grad_())
-    value = weighted_end(Learner(make_network(torch.float64)), ours, config)
+    value = weighted_end(learner, ours, config)
     (found,) = torch.autograd.grad(value, ours.images)
     torch.testing.assert_close(value, wanted)
     torch.testing.assert_close(found, expected)
@@ -118,20 +124,25 @@ def test_plain_training_equals_torch_optim(optimiser: str) -> None:
 
     learner = Learner(make_network(torch.float64))
     unrolled = unroll(learner, learner.initial, data, config)
-    flat = torch.cat([p.detach().flatten() for p in network.parameters()])
+    flat = Learner(network).initial
     torch.testing.assert_close(unrolled.parameters[N_STEPS], flat, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(
         unrolled.losses, torch.tensor(losses, dtype=torch.float64), rtol=1e-5, atol=1e-6
     )
 
 
-@pytest.mark.parametrize("config", [ADAM, SGD, InnerLoopConfig()], ids=["adam", "sgd", "relative"])
+@pytest.mark.parametrize(
+    "config",
+    [ADAM, SGD, replace(ADAM, relative=True), MUON],
+    ids=["adam", "sgd", "relative", "muon"],
+)
 def test_checkpointed_unrolling_equals_plain_unrolling(config: InnerLoopConfig) -> None:
-    learner = Learner(make_network())
+    learner = Learner(make_network(torch.float64))
     gradients: dict[Graph, tuple[Tensor, ...]] = {}
     graphs: tuple[Graph, Graph] = ("whole", "checkpointed")
     for graph in graphs:
-        data = SyntheticData(*(t.clone().requires_grad_() for t in make_data(config)))
+        plain = make_data(config, torch.float64)
+        data = SyntheticData(*(t.clone().requires_grad_() for t in plain))
         kept = unroll(learner, learner.initial, data, config, keep={2}, graph=graph).parameters
         value = kept[2].square().sum() + kept[N_STEPS].sum()
         gradients[graph] = (value.detach(), *torch.autograd.grad(value, tuple(data)))
@@ -139,23 +150,28 @@ def test_checkpointed_unrolling_equals_plain_unrolling(config: InnerLoopConfig) 
         torch.testing.assert_close(one, other)
 
 
-def test_without_a_graph_the_numbers_are_the_same_and_nothing_is_kept() -> None:
+@pytest.mark.parametrize("config", [ADAM, SGD, MUON], ids=["adam", "sgd", "muon"])
+def test_without_a_graph_the_numbers_are_the_same_and_nothing_is_kept(
+    config: InnerLoopConfig,
+) -> None:
     learner = Learner(make_network())
-    data = make_data(ADAM)
-    plain = unroll(learner, learner.initial, data, ADAM)
-    whole = unroll(learner, learner.initial.requires_grad_(), data, ADAM, graph="whole")
+    before, data = learner.initial.clone(), make_data(config)
+    plain = unroll(learner, learner.initial, data, config)
+    torch.testing.assert_close(learner.initial, before, rtol=0, atol=0)
+    whole = unroll(learner, learner.initial.requires_grad_(), data, config, graph="whole")
     torch.testing.assert_close(plain.parameters[N_STEPS], whole.parameters[N_STEPS])
     assert not plain.parameters[N_STEPS].requires_grad
     assert whole.parameters[N_STEPS].requires_grad
 
 
-def test_several_seeds_at_once_equal_one_after_the_other() -> None:
+@pytest.mark.parametrize("config", [ADAM, MUON], ids=["adam", "muon"])
+def test_several_seeds_at_once_equal_one_after_the_other(config: InnerLoopConfig) -> None:
     learner = Learner(make_network())
     starts = torch.stack([learner.initial, -learner.initial])
-    data = make_data(ADAM)
-    together = unroll(learner, starts, data, ADAM)
+    data = make_data(config)
+    together = unroll(learner, starts, data, config)
     for index, start in enumerate(starts):
-        alone = unroll(learner, start, data, ADAM)
+        alone = unroll(learner, start, data, config)
         torch.testing.assert_close(together.parameters[N_STEPS][index], alone.parameters[N_STEPS])
         torch.testing.assert_close(together.losses[:, index], alone.losses)
 
@@ -184,7 +200,7 @@ def test_relative_rates_move_each_tensor_by_its_own_size() -> None:
     with torch.no_grad():
         layer.weight.mul_(3)
     learner = Learner(nn.Sequential(nn.Flatten(), layer))
-    config = InnerLoopConfig(learning_rate=0.01)
+    config = replace(ADAM, relative=True)
     data = make_data(config)
     first = unroll(learner, learner.initial, data, config, keep={1}).parameters[1]
     moved = (first - learner.initial).detach().abs()

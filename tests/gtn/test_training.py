@@ -10,6 +10,7 @@ from torch import nn
 from nasgtn.data import Splits
 from nasgtn.errors import InvalidConfigError, NasgtnError
 from nasgtn.gtn import GtnConfig, MetaTrainingConfig, load_generator, train_generator
+from nasgtn.records import Evaluation
 from nasgtn.spaces import FixedTrial, SearchSpace, Trial
 from nasgtn.task import Task
 
@@ -52,6 +53,31 @@ def test_no_learner_is_of_a_held_out_family(
     assert kinds() == {(False, False)}
     assert trained.config.meta_training.hold_out == ("norm=batch", "norm=none,activation=tanh")
     assert load_generator(tmp_path).config == trained.config
+
+
+def test_anchors_of_a_held_out_family_are_left_out(
+    tiny_space: SearchSpace, toy_splits: Splits, small_gtn: GtnConfig
+) -> None:
+    anchors = [
+        Evaluation(
+            evaluator="anchor",
+            architecture_id=one.id,
+            choices=one.choices,
+            seed=0,
+            score=float(index),
+            seconds=0.0,
+        )
+        for index, one in enumerate(tiny_space.sample_distinct(12, 0, toy_splits.task))
+    ]
+    rest = [anchor for anchor in anchors if anchor.choices["norm"] == "none"]
+    assert 0 < len(rest) < len(anchors)
+    config = holding_out(small_gtn, "norm=batch")
+    found, expected, without = (
+        train_generator(tiny_space, toy_splits, config, seed=3, anchors=given).gtn.state_dict()
+        for given in (anchors, rest, ())
+    )
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    assert not all(torch.equal(found[name], value) for name, value in without.items())
 
 
 def test_nothing_held_out_trains_as_before(

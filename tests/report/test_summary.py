@@ -9,7 +9,6 @@ from run_data import make_run
 
 from nasgtn.records import Evaluation
 from nasgtn.report import RunData, summarise
-from nasgtn.report.summary import choose_top_k
 
 
 def truth(data: RunData, index: int, **changes: object) -> RunData:
@@ -170,8 +169,3 @@ def test_summary_is_json_without_nan_and_the_same_every_time() -> None:
             json.dumps(dataclasses.asdict(summarise(data)), allow_nan=False) for _ in range(2)
         ]
         assert texts[0] == texts[1]
-
-
-@pytest.mark.parametrize(("n", "k"), [(0, 1), (3, 1), (10, 3), (15, 5), (40, 5)])
-def test_top_k_is_at_most_a_third(n: int, k: int) -> None:
-    assert choose_top_k(n) == k

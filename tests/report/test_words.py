@@ -6,9 +6,10 @@ import pytest
 import scipy.stats
 from run_data import make_run
 
+from nasgtn.estimates import Estimate
 from nasgtn.ranking import agreement
 from nasgtn.report import summarise, words
-from nasgtn.report.summary import Costs, Estimator
+from nasgtn.report.summary import Costs
 
 SPACE, MINUS = "\N{NO-BREAK SPACE}", "\N{MINUS SIGN}"
 
@@ -50,8 +51,8 @@ def test_accuracy_interval_is_the_score_interval_of_scipy(correct: int, n: int) 
     assert words.accuracy_interval(correct / n, n) == pytest.approx((expected.low, expected.high))
 
 
-def judged(scores: list[float], truth: list[float]) -> Estimator:
-    return Estimator(
+def judged(scores: list[float], truth: list[float]) -> Estimate:
+    return Estimate(
         name="gtn",
         agreement=agreement(scores, truth, seed=0),
         partial=None,
@@ -74,7 +75,7 @@ def judged(scores: list[float], truth: list[float]) -> Estimator:
         (judged([0, 1] * 10, [0, 1, 1, 0] * 5), "may be chance"),
     ],
 )
-def test_trust_is_put_into_words(row: Estimator | None, said: str) -> None:
+def test_trust_is_put_into_words(row: Estimate | None, said: str) -> None:
     assert said in words.trust_in_words(row)
 
 

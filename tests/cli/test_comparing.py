@@ -1,0 +1,134 @@
+"""`nasgtn compare`: what it prints, the page it writes, and what it keeps for the next time."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import QUICK, Nasgtn, Refused
+from page_reader import Reader
+
+from nasgtn.records import read_records
+
+Args = tuple[object, ...]
+
+
+@pytest.fixture
+def compare(toy_archive: Path, tiny_space_file: Path) -> Callable[..., Args]:
+    """Arguments of a comparison of few toy architectures."""
+
+    def args(estimators: str, *more: object, n: int = 6) -> Args:
+        where = ("--dataset", toy_archive, "--space", tiny_space_file, "--quiet", *QUICK)
+        return "compare", *where, "--estimators", estimators, "--architectures", n, *more
+
+    return args
+
+
+def test_estimators_are_compared_with_trained_truth(
+    nasgtn: Nasgtn, compare: Callable[..., Args], tmp_path: Path
+) -> None:
+    args = compare("gtn,real:4,params", "--out", tmp_path / "c.jsonl")
+    outcome = nasgtn(*args, "--json")
+    assert outcome.code == 0, outcome.err
+    told = json.loads(outcome.out)
+    gtn, real, params = told["estimators"]
+    assert [row["estimator"] for row in (gtn, real, params)] == ["gtn", "real:4", "params"]
+    wanted = {"estimator", "n", "spearman", "spearman_interval", "kendall", "best_half"}
+    wanted |= {"best_tenth", "seconds_per_candidate", "kendall_interval", "best_half_interval"}
+    wanted |= {"best_tenth_interval", "top_k", "top_k_recall", "regret", "partial", "n_failed"}
+    assert all(wanted <= set(row) for row in told["estimators"])
+    assert gtn["n"] == 6
+    assert gtn["preparation_seconds"] > 0
+    assert real["setting"].startswith("learning rate ")
+    assert real["preparation_seconds"] > real["seconds_per_candidate"]
+    assert params["preparation_seconds"] == 0
+    again = nasgtn(*args, "--json")
+    assert json.loads(again.out) == told
+    assert real["setting"] in nasgtn(*args).out
+
+
+@pytest.mark.slow
+def test_estimators_are_compared_with_a_table(
+    nasgtn: Nasgtn, refused: Refused, shared_data: Path, toy_archive: Path
+) -> None:
+    table = shared_data / "nasbench_macro_cifar10.csv.gz"
+    args = (
+        *("compare", "--space", "nasbench_macro", "--dataset", toy_archive, "--quiet"),
+        *("--architectures", 24, "--estimators", "flops,params", "--json", "--truth"),
+    )
+    outcome = nasgtn(*args, f"{table}:test_acc_mean")
+    assert outcome.code == 0, outcome.err
+    flops, params = json.loads(outcome.out)["estimators"]
+    assert flops["n"] == params["n"] == 24
+    assert flops["spearman"] > 0.4
+    assert "test_acc_mean" in refused(*args, f"{table}:test_acc_men", code=2)
+    refused(*args, f"{shared_data}/none.csv:test_acc_mean", code=1)
+    assert "did you mean flops" in refused(*args[:8], "--estimators", "flop", code=2)
+
+
+def test_the_truth_is_kept_when_only_proxy_or_generator_change(
+    nasgtn: Nasgtn, compare: Callable[..., Args], tmp_path: Path
+) -> None:
+    args = compare("gtn,real:4@0.02,params", "--out", tmp_path / "c.jsonl", "--json", n=4)
+    first = nasgtn(*args)
+    assert first.code == 0, first.err
+    truth = read_records(tmp_path / "c.jsonl")
+    assert [record.evaluator for record in truth] == ["ground_truth"] * 4
+    changes = (
+        ("--set", "proxy.metric=loss"),
+        ("--set", "gtn.curriculum.batch_size=6"),
+        ("--generator", next(tmp_path.glob("c.*.generator"))),
+    )
+    for number, change in enumerate(changes, start=2):
+        outcome = nasgtn(*args, *change)
+        assert outcome.code == 0, outcome.err
+        assert read_records(tmp_path / "c.jsonl") == truth
+        kept = [path for path in tmp_path.glob("c.*.jsonl") if path.is_file()]
+        assert len(kept) == number
+        assert all(len(read_records(path)) == 3 * 4 for path in kept)
+    assert nasgtn(*args).out == first.out
+
+
+@pytest.mark.parametrize(
+    "change",
+    [("--seed", 1), ("--set", "training.epochs=3"), ("--set", "data.max_images=60")],
+    ids=["seed", "training", "data"],
+)
+def test_a_truth_of_other_settings_is_refused(
+    nasgtn: Nasgtn,
+    refused: Refused,
+    compare: Callable[..., Args],
+    tmp_path: Path,
+    change: tuple[object, ...],
+) -> None:
+    args = compare("params", "--out", tmp_path / "c.jsonl", n=3)
+    assert nasgtn(*args).code == 0
+    assert "same settings" in refused(*args, *change, code=1)
+
+
+def test_a_truth_of_other_files_is_refused(
+    nasgtn: Nasgtn, refused: Refused, compare: Callable[..., Args], tmp_path: Path
+) -> None:
+    space = tmp_path / "space.py"
+    args = compare("params", "--space", space, "--out", tmp_path / "c.jsonl", n=3)
+    original = Path(str(args[args.index("--space") + 1])).read_text()
+    space.write_text(original)
+    assert nasgtn(*args).code == 0
+    space.write_text(original.replace("nn.Tanh()", "nn.GELU()"))
+    assert "same settings" in refused(*args, code=1)
+
+
+def test_a_page_is_written_with_the_command_that_repeats_it(
+    nasgtn: Nasgtn, compare: Callable[..., Args], tmp_path: Path
+) -> None:
+    html = tmp_path / "new" / "page of it.html"
+    args = compare("flops,naswot", "--html", html, "--truth-seeds", 2)
+    outcome = nasgtn(*args)
+    assert outcome.code == 0, outcome.err
+    assert "naswot" in outcome.out
+    text = " ".join(Reader(html.read_text(encoding="utf-8")).text.split())
+    assert "mean of 2 trainings" in text
+    assert "nasgtn compare" in text
+    assert f"--html '{html}'" in text
+    assert "--set gtn.curriculum.n_steps=4 --set" in text
+    assert "--device" not in text

@@ -1,0 +1,245 @@
+"""The page of a comparison says what its numbers say, to everybody, and runs no text of a user."""
+
+import dataclasses
+import itertools
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from page_reader import HOSTILE, Reader
+from selenium import webdriver
+
+from nasgtn.estimates import Comparison, Estimate, Known, estimate
+from nasgtn.records import Evaluation
+from nasgtn.report.comparison import (
+    ComparisonData,
+    answer_in_words,
+    quality_figure,
+    render_comparison,
+    scatter_figure,
+)
+
+N = 24
+NOISE = {"gtn": 0.02, "real:16": 0.03, "params": 0.06, "naswot": 0.2}
+SECONDS = {"gtn": 0.17, "real:16": 0.18, "params": 0.01, "naswot": 0.03}
+
+
+def make_rows(n: int = N) -> tuple[Estimate, ...]:
+    rng = np.random.default_rng(0)
+    truth = 0.8 + 0.1 * rng.random(n)
+    known = {
+        str(i): Known(
+            description=f"width={i}",
+            truth=float(truth[i]),
+            n_parameters=int(rng.integers(1000, 9000)),
+            n_multiply_adds=int(rng.integers(1000, 9000)),
+        )
+        for i in range(n)
+    }
+    rows = []
+    for name, noise in NOISE.items():
+        scores = truth + noise * rng.standard_normal(n)
+        records = [
+            Evaluation(
+                evaluator=name,
+                architecture_id=str(i),
+                choices={},
+                seed=0,
+                score=float(scores[i]),
+                seconds=SECONDS[name],
+            )
+            for i in range(n)
+        ]
+        rows.append(estimate(name, records, known, seed=0))
+    rows[1] = dataclasses.replace(rows[1], setting="learning rate 0.01", preparation_seconds=21.0)
+    return tuple(rows)
+
+
+def make_data(
+    rows: tuple[Estimate, ...] | None = None, table: str | None = None
+) -> ComparisonData:
+    return ComparisonData(
+        comparison=Comparison(
+            n_architectures=N,
+            seed=0,
+            truth="ground_truth",
+            truth_seeds=3,
+            n_truth_failed=1,
+            truth_seconds_per_candidate=42.0,
+            estimators=make_rows() if rows is None else rows,
+        ),
+        dataset="digits",
+        space="convnet",
+        table=table,
+        command="nasgtn compare --estimators gtn,real:16,params,naswot",
+        config={"seed": 0, "data": {"name": "digits", "max_images": None}},
+        environment={"nasgtn": "0.1.0"},
+    )
+
+
+@pytest.fixture(scope="module")
+def page() -> Reader:
+    return Reader(render_comparison(make_data()))
+
+
+def test_the_same_data_give_the_same_bytes() -> None:
+    assert render_comparison(make_data()) == render_comparison(make_data())
+
+
+def test_error_bars_end_at_the_interval_and_the_truth_is_marked() -> None:
+    rows = make_rows()
+    figure = quality_figure(rows, make_data().comparison)
+    assert figure is not None
+    trace = figure.data[0]
+    assert list(trace.text) == list(NOISE)
+    for index, row in enumerate(rows):
+        found = row.agreement
+        assert found.spearman_interval is not None
+        assert trace.x[index] == pytest.approx(SECONDS[row.name])
+        assert trace.y[index] == found.spearman
+        low, high = found.spearman_interval
+        assert trace.y[index] - trace.error_y.arrayminus[index] == pytest.approx(low)
+        assert trace.y[index] + trace.error_y.array[index] == pytest.approx(high)
+        assert figure.layout.yaxis.range[0] <= low
+    assert [shape.x0 for shape in figure.layout.shapes] == [42.0]
+    left, right = figure.layout.xaxis.range
+    assert 10**left < 0.01 < 42 < 10**right
+    looked_up = quality_figure(rows, None)
+    assert looked_up is not None
+    assert not looked_up.layout.shapes
+
+
+def test_scatter_has_a_point_for_each_architecture() -> None:
+    row = make_rows()[0]
+    trace = scatter_figure(row, is_accuracy=True).data[0]
+    assert list(zip(trace.text, trace.x, trace.y, strict=True)) == list(row.points)
+
+
+def test_every_estimator_has_a_row_with_all_its_numbers() -> None:
+    page = render_comparison(make_data())
+    head = page[page.index("<thead>") : page.index("</thead>")]
+    headers = re.findall(r"<th [^>]*>([^<]*)</th>", head)
+    assert headers[2:7] == ["Spearman", "Kendall", "Best half", "Best tenth", "After size"]
+    assert headers[7:] == ["Top 5 found", "Regret", "Per candidate", "Before"]
+    for row in make_rows():
+        start = page.index(f'<th scope="row">{row.name}')
+        cells = page[start : page.index("</tr>", start)].split("<td")
+        assert len(cells) == len(headers)
+        found = row.agreement
+        for cell, rho, bounds in (
+            (cells[2], found.spearman, found.spearman_interval),
+            (cells[3], found.kendall, found.kendall_interval),
+            (cells[4], found.best_half, found.best_half_interval),
+            (cells[4], found.best_half_kendall, found.best_half_kendall_interval),
+            (cells[5], found.best_tenth, found.best_tenth_interval),
+            (cells[6], row.partial, None),
+        ):
+            for number in (rho, *(bounds or ())):
+                assert number is not None
+                assert f"{number:.2f}".replace("-", "\N{MINUS SIGN}") in cell
+        assert (row.setting or "") in cells[0]
+        assert ("21" in cells[10]) == (row.setting is not None)
+
+
+def test_it_says_how_to_run_it_again(page: Reader) -> None:
+    assert "nasgtn compare --estimators gtn" in page.text
+    assert 'name = "digits"' in page.text
+
+
+def test_answer_names_the_best_and_those_it_cannot_be_told_from() -> None:
+    gtn, real, params, naswot = make_rows()
+    said = answer_in_words([gtn, real, params, naswot])
+    assert said.startswith("gtn has the highest Spearman correlation with the truth, 0.86")
+    low, _ = gtn.agreement.spearman_interval or (None, None)
+    assert low is not None
+    rhos = {row.name: row.agreement.spearman or 0.0 for row in (real, params, naswot)}
+    for name, rho in rhos.items():
+        assert (name in said) == (rho >= low)
+    few = make_rows(2)
+    assert answer_in_words(few) == answer_in_words([])
+    assert "No estimator has an order" in answer_in_words([])
+
+
+def test_a_table_has_a_unit_of_its_own() -> None:
+    text = Reader(render_comparison(make_data(table="table.csv:accuracy"))).text
+    assert "looked up in the table table.csv:accuracy" in text
+    assert "points" not in text.split("The estimators")[1].split("Scores and truth")[0].replace(
+        "Each point", ""
+    )
+
+
+@pytest.mark.parametrize("rows", [(), make_rows(2)], ids=["none", "two"])
+def test_what_is_missing_is_said(rows: tuple[Estimate, ...]) -> None:
+    text = Reader(render_comparison(make_data(rows))).text
+    assert "No estimator has an order to compare" in text
+    for word in ("NaN", "nan", "None", "Undefined", "inf "):
+        assert word not in text
+
+
+def test_a_screen_reader_finds_headings_figures_and_headers(page: Reader) -> None:
+    levels = [int(tag[1]) for tag, _ in page.tags if tag in ("h1", "h2", "h3", "h4")]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    assert all("scope" in tag for tag in page.all("th"))
+    ids = [tag["id"] for _, tag in page.tags if "id" in tag]
+    assert len(ids) == len(set(ids))
+    drawings = [tag for tag in page.all("div") if "data-figure" in tag]
+    assert len(drawings) == len(page.all("figcaption")) == 1 + len(NOISE)
+    assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in drawings)
+    assert {tag["data-figure"] for tag in drawings} <= set(ids)
+
+
+def test_nothing_comes_from_a_network(page: Reader) -> None:
+    for tag, attributes in page.tags:
+        assert tag not in ("link", "iframe", "img", "object")
+        assert not {"src", "srcset", "href"} & set(attributes)
+
+
+def make_hostile() -> ComparisonData:
+    rows = tuple(
+        dataclasses.replace(
+            row,
+            name=row.name + HOSTILE,
+            setting=HOSTILE,
+            points=tuple(point._replace(description=HOSTILE) for point in row.points),
+        )
+        for row in make_rows()
+    )
+    return dataclasses.replace(
+        make_data(rows),
+        dataset=HOSTILE,
+        space=HOSTILE,
+        table=HOSTILE,
+        command=HOSTILE,
+        config={HOSTILE: HOSTILE},
+        environment={HOSTILE: HOSTILE},
+    )
+
+
+def test_text_of_users_is_never_markup() -> None:
+    page, plain = Reader(render_comparison(make_hostile())), Reader(render_comparison(make_data()))
+    assert page.all("img") == page.all("b") == []
+    assert len(page.all("script")) == len(plain.all("script"))
+    assert page.text.count(HOSTILE) > 10
+    for kind, text in page.scripts:
+        if kind == "application/json":
+            json.loads(text)
+            assert "<" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", [make_data(), make_hostile()], ids=["plain", "hostile"])
+def test_it_opens_in_a_browser(
+    browser: webdriver.Chrome, tmp_path: Path, data: ComparisonData
+) -> None:
+    path = tmp_path / "comparison.html"
+    path.write_text(render_comparison(data), encoding="utf-8")
+    browser.get_log("browser")  # type: ignore[no-untyped-call]
+    browser.get(path.as_uri())
+    assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
+    drawn = "return document.querySelectorAll('.drawing .main-svg').length"
+    assert browser.execute_script(drawn) >= 1 + len(NOISE)
+    assert browser.execute_script("return window.hacked === undefined")

@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import norm, spearmanr
+from sklearn.linear_model import Ridge
+
+from nasgtn.fusion import (
+    MIN_LABELS,
+    MODELS,
+    Prediction,
+    calibrate,
+    expected_improvement,
+    normal_scores,
+    summed_log_ranks,
+    upper_confidence_bound,
+)
+
+
+def toy(n: int = 120, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Three noisy views of a hidden quality, one of them worthless."""
+    rng = np.random.default_rng(seed)
+    quality = rng.normal(size=n)
+    noise = rng.normal(size=(n, 3))
+    features = np.column_stack([quality, quality, np.zeros(n)]) + noise * [0.6, 0.8, 1.0]
+    return features, quality
+
+
+def masked(truth: NDArray[np.float64], n_labels: int) -> NDArray[np.float64]:
+    labels = np.full(len(truth), np.nan)
+    labels[:n_labels] = truth[:n_labels]
+    return labels
+
+
+def test_summed_log_ranks_by_hand() -> None:
+    found = summed_log_ranks([[1.0, 10.0], [2.0, 30.0], [3.0, 20.0]])
+    expected = np.log([1 / 3 * 1 / 3, 2 / 3 * 3 / 3, 3 / 3 * 2 / 3])
+    assert found == pytest.approx(expected)
+
+
+def test_nothing_changes_under_monotone_functions_of_a_feature() -> None:
+    features, quality = toy()
+    bent = np.column_stack(
+        [np.exp(features[:, 0]), features[:, 1] ** 3, np.arctan(features[:, 2])]
+    )
+    labels = masked(quality, 24)
+    assert summed_log_ranks(bent) == pytest.approx(summed_log_ranks(features))
+    one, other = calibrate(features, labels, seed=0), calibrate(bent, np.exp(labels), seed=0)
+    assert one.model == other.model
+    assert one.mean == pytest.approx(other.mean)
+    assert one.std == pytest.approx(other.std)
+
+
+def test_labels_help() -> None:
+    features, quality = toy()
+    rest = slice(24, None)
+    found = calibrate(features, masked(quality, 24), seed=0)
+    blind = spearmanr(summed_log_ranks(features)[rest], quality[rest]).statistic
+    alone = spearmanr(features[rest, 0], quality[rest]).statistic
+    calibrated = spearmanr(found.mean[rest], quality[rest]).statistic
+    assert calibrated > max(alone, blind)
+
+
+def test_labels_of_the_others_are_never_read() -> None:
+    features, quality = toy()
+    labels = masked(quality, 24)
+    alone = calibrate(features, labels, seed=0)
+    shuffled = quality.copy()
+    shuffled[24:] = 0
+    assert calibrate(features, masked(shuffled, 24), seed=0).mean == pytest.approx(alone.mean)
+
+
+def test_the_uncertainty_is_about_as_large_as_the_errors() -> None:
+    ratios = []
+    for seed in range(5):
+        features, quality = toy(400, seed)
+        found = calibrate(features, masked(quality, 40), seed=0)
+        truth = (quality - quality[:40].mean()) / quality[:40].std()
+        errors = (found.mean - truth)[40:] / found.std[40:]
+        ratios.append(float(np.sqrt(np.mean(errors**2))))
+    assert 0.7 < np.mean(ratios) < 1.4
+
+
+def test_the_model_of_least_error_in_cross_validation_is_taken() -> None:
+    features, quality = toy()
+    found = calibrate(features, masked(quality, 40), seed=0)
+    assert set(found.errors) == set(MODELS)
+    assert found.errors[found.model] == min(found.errors.values())
+    assert found.errors[found.model] < 1
+
+
+def test_a_constant_penalty_ridge_is_what_scikit_learn_says() -> None:
+    features, quality = toy(60)
+    x, y = np.column_stack([normal_scores(f) for f in features.T]), normal_scores(quality)
+    chosen = MODELS["ridge"](0)
+    chosen.fit(x, y)
+    alpha = chosen.alpha_  # type: ignore[attr-defined]
+    assert chosen.predict(x) == pytest.approx(Ridge(alpha=alpha).fit(x, y).predict(x))
+
+
+def test_failed_features_rank_lowest() -> None:
+    features, quality = toy()
+    features[50, 0] = np.nan
+    assert np.isfinite(summed_log_ranks(features)).all()
+    found = calibrate(features, masked(quality, 24), seed=0)
+    assert np.isfinite(found.mean).all()
+    assert (found.std > 0).all()
+
+
+def test_few_labels_are_refused() -> None:
+    features, quality = toy()
+    with pytest.raises(ValueError, match=f"at least {MIN_LABELS} labels"):
+        calibrate(features, masked(quality, MIN_LABELS - 1), seed=0)
+
+
+def test_acquisitions_against_sampling() -> None:
+    prediction = Prediction(
+        mean=np.array([0.0, 1.0]), std=np.array([2.0, 0.5]), model="ridge", errors={}
+    )
+    draws = np.random.default_rng(0).normal(prediction.mean, prediction.std, size=(400_000, 2))
+    expected = np.maximum(draws - 0.8, 0).mean(axis=0)
+    assert expected_improvement(prediction, 0.8) == pytest.approx(expected, abs=0.01)
+    assert upper_confidence_bound(prediction, 1.5) == pytest.approx([3.0, 1.75])
+
+
+def test_normal_scores_are_quantiles() -> None:
+    scores = normal_scores([3.0, 1.0, 2.0])
+    assert scores == pytest.approx(norm.ppf([2.625 / 3.25, 0.625 / 3.25, 0.5]))
