@@ -20,7 +20,7 @@ from nasgtn.gtn import GtnConfig, TrainedGenerator
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
 from nasgtn.ranking import spearman
-from nasgtn.records import Evaluation, append_record, read_records
+from nasgtn.records import Evaluation, append_record, mend_lines, read_records
 from nasgtn.spaces import Architecture, SearchSpace
 from nasgtn.spaces.cost import Cost, measure_cost
 from nasgtn.task import Task
@@ -260,7 +260,10 @@ class _Records:
         self._path = path
         self._seed = seed
         self._known: dict[tuple[str, str, int], Evaluation] = {}
-        for record in read_records(path) if path is not None else ():
+        if path is None:
+            return
+        mend_lines(path)  # a kill may have torn the last one, and the next is appended to it
+        for record in read_records(path):
             self._known[record.evaluator, record.architecture_id, record.seed] = record
 
     def evaluate(self, evaluator: Evaluator, architecture: Architecture, index: int) -> Evaluation:

@@ -1,5 +1,6 @@
 """The transfer matrix: every entry is what its proxy and family give alone."""
 
+import json
 from pathlib import Path
 from statistics import fmean
 
@@ -94,6 +95,24 @@ def test_kept_evaluations_are_not_done_again_and_progress_names_the_family(
     records = read_records(tmp_path / "records.jsonl")
     assert len(records) == n_kept + 2 * 3
     assert {record.evaluator for record in records[n_kept:]} == {"norm=batch"}
+
+
+def test_it_goes_on_after_a_kill_that_tore_the_last_line(
+    rows: list[Estimator],
+    truth: Evaluator,
+    families: dict[str, list[Architecture]],
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "records.jsonl"
+    config = ComparisonConfig(records=path)
+    measure_transfer(rows[:2], truth, families, config)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[:7], lines[7][:40]]))
+    measure_transfer(rows[:2], truth, families, config)
+    old, new = (
+        [json.loads(line) for line in text] for text in (lines, path.read_text().splitlines())
+    )
+    assert [one["score"] for one in new] == [one["score"] for one in old]
 
 
 def test_tables_have_a_row_a_generator_and_a_column_a_family(
