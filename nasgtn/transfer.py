@@ -1,7 +1,7 @@
 """The transfer matrix: how generators teach, and order, families that they were not trained on."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nasgtn.comparison import ComparisonConfig, Estimator, compare
 from nasgtn.estimates import Estimate
@@ -54,6 +54,8 @@ def measure_transfer(
 ) -> Transfer:
     """Compare the rows with the truth on each family alone.
 
+    An architecture starts from the same initial weights in every row.
+
     Args:
         rows: Their evaluators have different names; see `NamedProxy`.
         truth: As for `compare`.
@@ -69,7 +71,7 @@ def measure_transfer(
             rows,
             truth,
             architectures,
-            config,
+            replace(config, paired=True),
             progress=within(f"tested on {family}", progress),
         )
         for family, architectures in families.items()

@@ -54,10 +54,10 @@ def test_entries_are_those_of_a_direct_computation(
     found = measure_transfer(rows, truth, families, ComparisonConfig(seed=7))
     assert found.trained_on == ("norm=batch", "whole space", "real:4")
     assert found.tested_on == ("norm=batch", "norm=none")
+    seed = derive_seed(7, "comparison", "paired")
     for row, estimates in zip(rows, found.estimates, strict=True):
         for architectures, estimate in zip(families.values(), estimates, strict=True):
             proxy = row.settings[estimate.setting]
-            seed = derive_seed(7, "comparison", proxy.name, 0)
             scores = [proxy.score(one, seed=seed) for one in architectures]
             truths = [truth.score(one, seed=0).score for one in architectures]
             accuracy = fmean(one.metrics["accuracy"] for one in scores)
@@ -95,6 +95,28 @@ def test_kept_evaluations_are_not_done_again_and_progress_names_the_family(
     records = read_records(tmp_path / "records.jsonl")
     assert len(records) == n_kept + 2 * 3
     assert {record.evaluator for record in records[n_kept:]} == {"norm=batch"}
+
+
+def test_the_same_initial_weights_are_used_in_every_row(
+    rows: list[Estimator],
+    truth: Evaluator,
+    families: dict[str, list[Architecture]],
+    tmp_path: Path,
+) -> None:
+    """Two rows of one proxy differ in nothing but their names."""
+    config = ComparisonConfig(records=tmp_path / "records.jsonl")
+    first, second = measure_transfer(rows[:2], truth, families, config).estimates
+    assert [one.points for one in first] == [one.points for one in second]
+    seeds = {
+        is_truth: {
+            record.seed
+            for record in read_records(tmp_path / "records.jsonl")
+            if (record.evaluator == truth.name) == is_truth
+        }
+        for is_truth in (True, False)
+    }
+    assert (len(seeds[True]), len(seeds[False])) == (1, 1)
+    assert seeds[True] != seeds[False]
 
 
 def test_it_goes_on_after_a_kill_that_tore_the_last_line(
