@@ -16,7 +16,7 @@ from nasgtn.gtn import train_generator as train
 from nasgtn.progress import Progress
 from nasgtn.randomness import derive_seed
 from nasgtn.records import Evaluation
-from nasgtn.spaces import Architecture, SearchSpace
+from nasgtn.spaces import Architecture, SearchSpace, hold_out
 
 if TYPE_CHECKING:
     from nasgtn.configuration import RunConfig
@@ -32,13 +32,19 @@ def train_into(config: "RunConfig", folder: Path, *, progress: Progress) -> Trai
         raise ArtefactError(f"--out must be a folder without a generator, but {folder} has one")
     splits, space = splits_of(config).to(pick_device(config.device)), space_of(config)
     space.check(splits.task, seed=config.seed)
+    hold_out(space, config.gtn.meta_training.hold_out, splits.task)  # refused before any work
     folder.mkdir(parents=True, exist_ok=True)
     save_config(config, folder, {VERSIONS: versions()})
     return train_on(config, space, splits, folder, progress=progress)
 
 
 def train_on(
-    config: "RunConfig", space: SearchSpace, splits: Splits, folder: Path, *, progress: Progress
+    config: "RunConfig",
+    space: SearchSpace,
+    splits: Splits,
+    folder: Path | None,
+    *,
+    progress: Progress,
 ) -> TrainedGenerator:
     """Train a generator as a run with this configuration would."""
     return train(
@@ -49,6 +55,22 @@ def train_on(
         folder=folder,
         progress=progress,
     )
+
+
+def kept_generator(
+    config: "RunConfig",
+    space: SearchSpace,
+    splits: Splits,
+    folder: Path | None,
+    *,
+    progress: Progress,
+) -> TrainedGenerator:
+    """Load the generator of a folder, or train it there; without a folder it is not kept."""
+    if folder is not None and (folder / GENERATOR_WEIGHTS).exists():
+        return load_generator(folder, task=splits.task, device=splits.train.images.device)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    return train_on(config, space, splits, folder, progress=progress)
 
 
 def rank_architectures(

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 from nasgtn import __version__
-from nasgtn.cli import listings, outputs, search, stages
+from nasgtn.cli import listings, outputs, search, stages, transfer
 from nasgtn.cli.progress import INTERRUPTED
 from nasgtn.errors import NasgtnError
 
@@ -45,6 +45,7 @@ for _command in (
     stages.verify,
     stages.report,
     stages.compare,
+    transfer.transfer,
     outputs.export,
     outputs.dashboard,
     listings.spaces,

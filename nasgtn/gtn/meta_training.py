@@ -22,7 +22,7 @@ from nasgtn.gtn.scores import soft_accuracy
 from nasgtn.gtn.synthesis import Gtn
 from nasgtn.randomness import derive_seed, torch_rng
 from nasgtn.records import Evaluation
-from nasgtn.spaces import SearchSpace
+from nasgtn.spaces import Family, SearchSpace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,8 @@ class MetaTrainingConfig:
     """Real images of each meta-loss."""
     learners: int = 1
     """Networks a meta-step, each of a new random architecture."""
+    hold_out: tuple[str, ...] = ()
+    """Families that no learner belongs to, each as `choice=value[,choice=value]`."""
     rank_weight: float = 0.3
     """Of the rank term, beside a weight of 1 for cross-entropy; 0: none."""
     rank_temperature: float = 0.5
@@ -71,6 +73,8 @@ class MetaTrainingConfig:
             for name in names:
                 if not holds(getattr(self, name)):
                     raise InvalidConfigError(f"{name} must be {what}, got {getattr(self, name)}")
+        for family in self.hold_out:
+            Family.parse(family)
 
 
 _LIMITS: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (

@@ -85,8 +85,9 @@ def save_generator(trained: TrainedGenerator, folder: Path) -> None:
         "seconds": trained.seconds,
         "anchors": trained.anchors,
         "anchor_seconds": trained.anchor_seconds,
-        "task": asdict(trained.task),
         "gtn": asdict(trained.config),
+        # Last, since it has no defaults: so a file that was cut off is noticed.
+        "task": asdict(trained.task),
     }
     write_text(folder / GENERATOR_CONFIG, tomli_w.dumps(facts))
 

@@ -25,7 +25,7 @@ from nasgtn.gtn.warm_start import warm_start
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed, torch_rng
 from nasgtn.records import Evaluation
-from nasgtn.spaces import SearchSpace
+from nasgtn.spaces import SearchSpace, hold_out
 
 JURY_IMAGES = 512
 """Real images that held-out anchors are scored on, as many as the proxy's."""
@@ -49,26 +49,28 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
     the device of `splits`.
 
     Args:
-        space: Learners are networks of its random architectures.
+        space: Learners are networks of its random architectures, but for those held out.
         splits: The real data.
         config: Generator, curriculum, inner and outer loop.
         seed: Decides everything that is drawn.
-        anchors: Architectures of the space whose score is their true accuracy.
+        anchors: Architectures of the space whose score is their true accuracy; those of families
+            that are held out are left out.
         folder: Existing; gets the log of meta-steps, a checkpoint while training is under way
             (training goes on from it), and the generator in the end.
         progress: Told after each meta-step.
 
     Raises:
+        UnknownNameError, InvalidSpaceError: As `hold_out`, before any work.
         DivergedError: Too many meta-steps in a row were not finite.
         ArtefactError: The checkpoint is damaged.
     """
     start = time.perf_counter()
     task = splits.task.shrunk(config.image_size)
+    space = hold_out(space, config.meta_training.hold_out, task)
+    anchors = [one for one in anchors if space.accepts is None or space.accepts(one.choices)]
     train = splits.train.resized(task.height, task.width)
-    meta, n_held_out = (
-        config.meta_training,
-        round(len(anchors) * config.meta_training.held_out_anchors),
-    )
+    meta = config.meta_training
+    n_held_out = round(len(anchors) * meta.held_out_anchors)
     gtn = Gtn(task, config.synthesis, seed=derive_seed(seed, "gtn")).to(train.images.device)
     training = MetaTraining(
         gtn,

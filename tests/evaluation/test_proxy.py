@@ -97,7 +97,7 @@ def test_the_score_is_that_of_a_loop_by_hand(
     }
     assert scores.metrics == pytest.approx(expected, rel=1e-5)
     assert [step for step, _ in scores.curve] == [2, 4]
-    assert [score for _, score in scores.curve] == pytest.approx(accuracies)
+    assert [score for _, score in scores.curve] == pytest.approx(soft)
 
 
 @pytest.mark.parametrize("metric", METRICS)
