@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasgtn.anchors import ValidatedTruth, draw_anchors, evaluate_anchors
 from nasgtn.artefacts import GENERATOR_WEIGHTS
 from nasgtn.cli.tasks import describe_architecture, read_architectures, space_of, splits_of
 from nasgtn.configuration import VERSIONS, pick_device, save_config, versions
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError
-from nasgtn.evaluation import evaluate
+from nasgtn.evaluation import TrainedTruth, evaluate
 from nasgtn.evaluation.proxy import GtnProxy
 from nasgtn.gtn import TrainedGenerator, load_generator
 from nasgtn.gtn import train_generator as train
@@ -44,14 +45,33 @@ def train_on(
     splits: Splits,
     folder: Path | None,
     *,
+    exclude: frozenset[str] = frozenset(),
     progress: Progress,
 ) -> TrainedGenerator:
-    """Train a generator as a run with this configuration would."""
+    """Train anchors and generator as a run with this configuration would.
+
+    Args:
+        config: Of the run.
+        space: Where learners and anchors come from.
+        splits: The real data, on the device to train on.
+        folder: Existing; gets the files of anchors and generator. None: nothing is kept.
+        exclude: Ids of architectures that are no anchors, since they will judge the generator.
+        progress: Told after each training and meta-step.
+    """
+    truth = TrainedTruth(space, splits, config.training, device=splits.train.images.device)
+    anchors = evaluate_anchors(
+        ValidatedTruth(truth),
+        draw_anchors(space, splits.task, config.anchors.n, seed=config.seed, exclude=exclude),
+        folder,
+        seed=derive_seed(config.seed, "anchors"),
+        progress=progress,
+    )
     return train(
         space,
         splits,
         config.gtn,
         seed=config.seed,
+        anchors=anchors,
         folder=folder,
         progress=progress,
     )
@@ -63,6 +83,7 @@ def kept_generator(
     splits: Splits,
     folder: Path | None,
     *,
+    exclude: frozenset[str] = frozenset(),
     progress: Progress,
 ) -> TrainedGenerator:
     """Load the generator of a folder, or train it there; without a folder it is not kept."""
@@ -70,7 +91,7 @@ def kept_generator(
         return load_generator(folder, task=splits.task, device=splits.train.images.device)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    return train_on(config, space, splits, folder, progress=progress)
+    return train_on(config, space, splits, folder, exclude=exclude, progress=progress)
 
 
 def rank_architectures(

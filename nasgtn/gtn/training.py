@@ -27,6 +27,9 @@ from nasgtn.randomness import derive_seed, torch_rng
 from nasgtn.records import Evaluation
 from nasgtn.spaces import SearchSpace, hold_out
 
+INDIFFERENCE = 0.03
+"""Among states whose orders differ by less, the one that has learned longer is kept: a handful of
+anchors cannot tell them apart."""
 JURY_IMAGES = 512
 """Real images that held-out anchors are scored on, as many as the proxy's."""
 
@@ -120,7 +123,7 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
 
 
 class _Best:
-    """The state that ordered the held-out anchors best; without any, nothing."""
+    """The last state that ordered the held-out anchors well; without any, nothing."""
 
     def __init__(self, gtn: Gtn, jury: Jury) -> None:
         self._gtn, self._jury = gtn, jury
@@ -135,7 +138,7 @@ class _Best:
             return None
         order = self._jury.judge(self._gtn)
         self.n_stale += 1
-        if order >= self._order:  # among equals the one that has learned longer
+        if order >= self._order - INDIFFERENCE:
             self._order, self._n_done, self.n_stale = order, n_done, 0
             self._state = {n: value.clone() for n, value in self._gtn.state_dict().items()}
         return order

@@ -28,6 +28,7 @@ from nasgtn.gtn import (
     warm_start,
 )
 from nasgtn.gtn.selection import Jury
+from nasgtn.gtn.training import INDIFFERENCE
 from nasgtn.randomness import derive_seed, torch_rng
 from nasgtn.records import Evaluation
 from nasgtn.spaces import Choices, SearchSpace, Trial
@@ -281,7 +282,7 @@ def test_anchors_take_their_share_of_the_meta_steps_in_turn(
     assert sorted(of_anchors) == sorted(anchor.architecture_id for anchor in anchors)
 
 
-def test_the_best_state_by_the_held_out_anchors_is_kept(
+def test_the_state_that_the_held_out_anchors_choose_is_kept(
     tiny_space: SearchSpace, toy_splits: Splits, small_gtn: GtnConfig, tmp_path: Path
 ) -> None:
     meta = replace(small_gtn.meta_training, n_meta_steps=12, save_every=2, patience=9)
@@ -300,8 +301,9 @@ def test_the_best_state_by_the_held_out_anchors_is_kept(
         seed=derive_seed(1, "jury"),
     )
     kept = jury.judge(trained.gtn)
-    assert kept >= max(orders.values())
-    if trained.meta_steps:  # else the warm start was best
+    later = [order for step, order in orders.items() if step > trained.meta_steps]
+    assert all(order < kept - INDIFFERENCE for order in later)
+    if trained.meta_steps:  # else it is the warm start
         assert kept == orders[trained.meta_steps]
 
 
