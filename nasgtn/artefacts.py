@@ -22,6 +22,7 @@ BEST = "best"
 BEST_WEIGHTS = "weights.safetensors"
 BEST_CHOICES = "choices.json"
 """Inside of `best/`."""
+AUDIT = "audit.json"
 REPORT = "report.html"
 
 

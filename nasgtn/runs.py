@@ -36,7 +36,9 @@ from nasgtn.configuration import (
     read_config,
     read_facts,
 )
+from nasgtn.data import pixels
 from nasgtn.errors import NasgtnError
+from nasgtn.findings import read_audit
 from nasgtn.gtn import SyntheticData, TrainedGenerator, load_generator
 from nasgtn.ranking import Agreement
 from nasgtn.records import Evaluation, read_records
@@ -173,6 +175,7 @@ def run_data(folder: Path) -> RunData:
         },
         learning_rates=synthetic.learning_rates.tolist() if synthetic else (),
         momenta=synthetic.momenta.tolist() if synthetic else (),
+        audit=read_audit(folder),
     )
 
 
@@ -237,11 +240,8 @@ def _pictures(
     synthetic: SyntheticData, task: Task
 ) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
     """Turn synthetic batches back into pixels, channels last; a soft label counts as its class."""
-    shape = (1, 1, -1, 1, 1)
-    mean, std = (torch.tensor(values).view(shape) for values in (task.mean, task.std))
-    pixels = (255 * (synthetic.images.detach().cpu() * std + mean).clamp(0, 1)).round()
     labels = synthetic.labels.detach().cpu().argmax(dim=2)
-    return pixels.to(torch.uint8).movedim(2, -1).numpy(), labels.numpy()
+    return pixels(synthetic.images, task).numpy(), labels.numpy()
 
 
 def _winner_layers(folder: Path, space: SearchSpace, task: Task) -> list[dict[str, Any]]:

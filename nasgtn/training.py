@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
+from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nasgtn.artefacts import write_bytes
@@ -156,13 +157,18 @@ def measure(network: nn.Module, part: Part, *, batch_size: int = 512) -> Measure
     with torch.no_grad():
         logits = torch.cat([network(images) for images in part.images.split(batch_size)])
     network.train(was_training)
-    is_right = (logits.argmax(1) == part.labels).double()
+    return measured(logits, part.labels)
+
+
+def measured(logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]) -> Measured:
+    """Judge logits; what is not finite is wrong."""
+    is_right = ((logits.argmax(1) == labels) & logits.isfinite().all(dim=1)).double()
     n_classes = logits.shape[1]
-    counts = torch.bincount(part.labels, minlength=n_classes).tolist()
-    right = torch.bincount(part.labels, weights=is_right, minlength=n_classes).tolist()
+    counts = torch.bincount(labels, minlength=n_classes).tolist()
+    right = torch.bincount(labels, weights=is_right, minlength=n_classes).tolist()
     return Measured(
         accuracy=is_right.mean().item(),
-        loss=F.cross_entropy(logits.double(), part.labels).item(),
+        loss=F.cross_entropy(logits.double(), labels).item(),
         class_accuracy=tuple(a / n if n else None for a, n in zip(right, counts, strict=True)),
     )
 

@@ -1,4 +1,4 @@
-"""What the commands around a trained generator do: train one, load one, rank with one."""
+"""What the commands around a trained generator do: train one, rank with one, audit one."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from nasgtn.anchors import ValidatedTruth, draw_anchors, evaluate_anchors
 from nasgtn.artefacts import GENERATOR_WEIGHTS
+from nasgtn.audit import audit
 from nasgtn.cli.tasks import describe_architecture, read_architectures, space_of, splits_of
 from nasgtn.configuration import VERSIONS, pick_device, save_config, versions
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError
 from nasgtn.evaluation import TrainedTruth, evaluate
 from nasgtn.evaluation.proxy import GtnProxy
+from nasgtn.findings import Audit, write_audit
 from nasgtn.gtn import TrainedGenerator, load_generator
 from nasgtn.gtn import train_generator as train
 from nasgtn.progress import Progress
@@ -92,6 +94,17 @@ def kept_generator(
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     return train_on(config, space, splits, folder, exclude=exclude, progress=progress)
+
+
+def audit_generator(config: "RunConfig", folder: Path, *, progress: Progress) -> Audit:
+    """Audit the synthetic data of a generator, and leave what was found in its folder."""
+    device = pick_device(config.device)
+    splits, space = splits_of(config).to(device), space_of(config)
+    space.check(splits.task, seed=config.seed)
+    trained = load_generator(folder, task=splits.task, device=device)
+    found = audit(trained, space, splits, config.training, seed=config.seed, progress=progress)
+    write_audit(folder, found)
+    return found
 
 
 def rank_architectures(

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 from nasgtn import __version__
-from nasgtn.cli import listings, outputs, search, stages, transfer
+from nasgtn.cli import auditing, listings, outputs, search, stages, transfer
 from nasgtn.cli.progress import INTERRUPTED
 from nasgtn.errors import NasgtnError
 
@@ -42,6 +42,7 @@ for _command in (
     search.status,
     stages.train_generator,
     stages.rank,
+    auditing.audit,
     stages.verify,
     stages.report,
     stages.compare,

@@ -146,22 +146,26 @@ class RealSteps:
     def score(
         self, architecture: Architecture, *, seed: int, report: Report | None = None
     ) -> Scores:
-        rng = torch_rng(derive_seed(seed, "batches"))
-        n_images = self._n_steps * self._batch_size
-        passes = [
-            torch.randperm(len(self._train), generator=rng)
-            for _ in range(-(-n_images // len(self._train)))
-        ]
-        index = torch.cat(passes)[:n_images].view(self._n_steps, self._batch_size)
-        index = index.to(self._train.labels.device)
-        setting = self._train.images.new_ones(self._n_steps)
-        real = SyntheticData(
-            self._train.images[index],
-            F.one_hot(self._train.labels[index], self._n_classes).to(setting.dtype),
-            setting * self._rate,
-            setting * self._momentum,
-        )
+        batches = self._n_steps, self._batch_size
+        images, labels = real_batches(self._train, self._n_classes, batches, seed=seed)
+        setting = images.new_ones(self._n_steps)
+        real = SyntheticData(images, labels, setting * self._rate, setting * self._momentum)
         return self._probing.score(architecture, real, seed, report)
+
+
+def real_batches(
+    train: Part, n_classes: int, batches: tuple[int, int], *, seed: int
+) -> tuple[
+    Float[Tensor, "steps batch channels height width"], Float[Tensor, "steps batch classes"]
+]:
+    """Draw real batches, so many and so large, from shuffled passes; labels become one-hot."""
+    rng = torch_rng(derive_seed(seed, "batches"))
+    n_steps, batch_size = batches
+    n_images = n_steps * batch_size
+    passes = [torch.randperm(len(train), generator=rng) for _ in range(-(-n_images // len(train)))]
+    index = torch.cat(passes)[:n_images].view(n_steps, batch_size).to(train.labels.device)
+    images = train.images[index]
+    return images, F.one_hot(train.labels[index], n_classes).to(images.dtype)
 
 
 @dataclass(frozen=True)

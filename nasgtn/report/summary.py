@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasgtn.estimates import Estimate, Known, estimate, mean_scores
+from nasgtn.findings import Audit
 from nasgtn.records import Evaluation
 
 PROXY = "gtn"
@@ -56,6 +57,8 @@ class RunData:
     learning_rates: Sequence[float] = ()
     """Of the inner loop, one a step, as learned."""
     momenta: Sequence[float] = ()
+    audit: Audit | None = None
+    """Of the synthetic data, where it was made."""
 
 
 @dataclass(frozen=True, kw_only=True)
