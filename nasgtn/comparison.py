@@ -15,8 +15,9 @@ from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, U
 from nasgtn.estimates import Comparison, Estimate, Known, estimate, mean_scores
 from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
-from nasgtn.evaluation.proxy import GtnProxy, ProxyConfig, RealSteps
-from nasgtn.gtn import GtnConfig, TrainedGenerator
+from nasgtn.evaluation.proxy import ProxyConfig, RealSteps
+from nasgtn.fusion import calibrate, summed_log_ranks
+from nasgtn.gtn import GtnConfig
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
 from nasgtn.ranking import spearman
@@ -25,13 +26,23 @@ from nasgtn.spaces import Architecture, SearchSpace
 from nasgtn.spaces.cost import Cost, measure_cost
 from nasgtn.task import Task
 
-ESTIMATORS = ("gtn", "real:N", "real:N@RATE", *ZERO_COST)
+GENERATED = ("gtn", "fused", "calibrated")
+"""Names of the estimators that a trained generator is part of."""
+ESTIMATORS = (*GENERATED, "real:N", "real:N@RATE", *ZERO_COST)
 """Names of the estimators; N is a number of steps on real batches, RATE their learning rate.
 Without RATE the best of `RATES` counts."""
-RATES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
+RATES = (0.01, 0.02, 0.035, 0.05, 0.07, 0.1)
 """Learning rates that `real:N` tries: the generator learned its own, and an opponent of one fixed
-rate is judged on how well that fits. They surround the optimiser's default of 0.02, and both ends
+rate is judged on how well that fits. They surround the optimiser's default of 0.05, and both ends
 ordered worse than the middle on digits (results/benchmarks/digits_convnet/table.csv)."""
+FUSED_PARTS = {
+    "gtn": 3.0,
+    "flops": 1.0,
+    "jacob_cov": 1.0,
+    **dict.fromkeys(("params", "synflow", "naswot", "grad_norm"), 0.0),
+}
+"""What the fused score is made of, and how often each counts in the sum (chosen on development
+networks); what counts nothing there is for the calibration to use."""
 
 T = TypeVar("T")
 
@@ -77,6 +88,19 @@ class Estimator:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Fusion:
+    """One row of a comparison whose scores are made of those of others (`nasgtn.fusion`)."""
+
+    name: str
+    parts: Mapping[str, Evaluator]
+    """By the name that `FUSED_PARTS` has its weight under."""
+    anchors: Sequence[Evaluation] = ()
+    """Labelled architectures, none of which is compared; without them summed log-ranks are
+    taken."""
+    preparation_seconds: float = 0.0
+
+
 def make_estimator(
     name: str,
     space: SearchSpace,
@@ -84,31 +108,21 @@ def make_estimator(
     config: ProxyConfig,
     *,
     gtn: GtnConfig,
-    trained: TrainedGenerator | None = None,
 ) -> Estimator:
-    """Make an estimator from its name: `gtn`, `real:N`, or a training-free baseline.
+    """Make an estimator that needs no generator from its name.
 
     Args:
-        name: One of `ESTIMATORS`.
+        name: One of `ESTIMATORS`, but none of `GENERATED`.
         space: Where the architectures come from.
         splits: Its test part is never read.
-        config: How the proxy scores; `real:N` follows it too.
-        gtn: Its optimiser, batch size and size of the images hold for both.
-        trained: The generator; `gtn` alone needs it.
+        config: How the proxy scores; `real:N` follows it.
+        gtn: Its optimiser, batch size and size of the images hold for `real:N` too.
 
     Raises:
         UnknownNameError: There is no such estimator.
-        InvalidConfigError: `gtn` without `trained`, or N is no positive number.
+        InvalidConfigError: N is no positive number.
     """
     task = splits.task
-    if name == "gtn":
-        if trained is None:
-            raise InvalidConfigError("the estimator gtn needs a trained generator, got none")
-        synthetic = trained.synthesise()
-        proxy = GtnProxy(
-            space, task, synthetic, splits.probe(config.n_images), config, gtn.inner_loop
-        )
-        return Estimator.of(proxy, preparation_seconds=trained.seconds + trained.anchor_seconds)
     kind, colon, budget = name.partition(":")
     if kind == "real" and colon:
         n_steps, rate = _real_budget(name, budget)
@@ -145,7 +159,7 @@ def _real_budget(name: str, budget: str) -> tuple[int, float | None]:
 
 
 def compare(
-    estimators: Sequence[Estimator],
+    estimators: Sequence[Estimator | Fusion],
     truth: Evaluator,
     architectures: Sequence[Architecture],
     config: ComparisonConfig,
@@ -182,6 +196,11 @@ def compare(
         )
     estimates = []
     for estimator in estimators:
+        if isinstance(estimator, Fusion):
+            row = _fused(estimator, architectures, records, config)
+            found = estimate(estimator.name, row, known, seed=config.seed)
+            estimates.append(replace(found, preparation_seconds=estimator.preparation_seconds))
+            continue
         evaluations = {
             setting: [
                 records.evaluate(evaluator, one, _seed(evaluator, config))
@@ -199,6 +218,40 @@ def compare(
         truth_seconds_per_candidate=sum(one.seconds for one in trained) / len(architectures),
         estimators=tuple(estimates),
     )
+
+
+def _fused(
+    fusion: Fusion,
+    architectures: Sequence[Architecture],
+    records: "_Records",
+    config: ComparisonConfig,
+) -> list[Evaluation]:
+    """Make the scores of a fusion from those of its parts, on all architectures together."""
+    anchors = [
+        Architecture(id=one.architecture_id, choices=one.choices, description="")
+        for one in fusion.anchors
+    ]
+    table = [
+        [records.evaluate(part, one, _seed(part, config)) for part in fusion.parts.values()]
+        for one in (*architectures, *anchors)
+    ]
+    features = [[math.nan if e.score is None else e.score for e in row] for row in table]
+    weights = [FUSED_PARTS[name] for name in fusion.parts]
+    if fusion.anchors:
+        merits = [math.nan if one.score is None else one.score for one in fusion.anchors]
+        labels = [math.nan] * len(architectures) + merits
+        scores = calibrate(features, labels, seed=config.seed, weights=weights).mean
+    else:
+        scores = summed_log_ranks(features, weights)
+    return [
+        replace(row[0], evaluator=fusion.name, score=score, failure=None, seconds=seconds)
+        for row, score, seconds in zip(
+            table[: len(architectures)],
+            scores.tolist(),
+            (sum(one.seconds for one in row) for row in table),
+            strict=False,
+        )
+    ]
 
 
 def measure_costs(

@@ -1,10 +1,12 @@
 """Fusion: several estimators' scores of the same architectures become one.
 
 Without labels by summed log-ranks; with labels (true accuracies of a few) by a small regularised
-model, chosen by cross-validation, which also says how sure it is. Whatever comes in is reduced to
-ranks first: nothing changes where a score is replaced by a monotone function of itself.
+model of what that sum gets wrong, chosen by cross-validation, which also says how sure it is.
+Whatever comes in is reduced to ranks first: nothing changes where a score is replaced by a
+monotone function of itself.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from scipy.stats import norm, rankdata
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import RepeatedKFold
 
@@ -24,7 +26,7 @@ Floats = NDArray[np.float64]
 
 MIN_LABELS = 8
 """Fewer labelled architectures calibrate nothing: five folds would hold one or two each."""
-N_FOLDS, N_REPEATS = 5, 4
+N_FOLDS, N_REPEATS = 5, 3
 PENALTIES = np.logspace(-1, 3, 9)
 """Of the ridge; the features have unit variance."""
 
@@ -54,17 +56,19 @@ class Prediction:
     """Root mean squared error of each model in cross-validation; 1 is guessing the mean."""
 
 
-def summed_log_ranks(features: ArrayLike) -> Floats:
+def summed_log_ranks(features: ArrayLike, weights: ArrayLike | None = None) -> Floats:
     """Sum log(rank / n) over the features, rank n for the best; higher is better.
 
     Punishes what is bad by any of the features (AZ-NAS, arXiv 2403.19232, equation 8).
 
     Args:
         features: (archs, features), higher is better; NaN, for a failed one, ranks lowest.
+        weights: Of each feature; None: 1.
     """
     table = _table(features)
     ranks = np.column_stack([rankdata(column) for column in table.T])
-    total: Floats = np.log(ranks / len(table)).sum(axis=1)
+    factors = np.ones(table.shape[1]) if weights is None else np.asarray(weights, np.float64)
+    total: Floats = np.log(ranks / len(table)) @ factors
     return total
 
 
@@ -75,13 +79,19 @@ def normal_scores(values: ArrayLike) -> Floats:
     return scores
 
 
-def calibrate(features: ArrayLike, labels: ArrayLike, *, seed: int) -> Prediction:
-    """Learn from the labelled architectures how their features go with the truth.
+def calibrate(
+    features: ArrayLike, labels: ArrayLike, *, seed: int, weights: ArrayLike | None = None
+) -> Prediction:
+    """Learn from the labelled architectures what the summed log-ranks get wrong.
+
+    Every model adds a correction to the line that fits the sum. The one of least error in
+    cross-validation is taken; the line alone where no other is better by a standard error.
 
     Args:
         features: (archs, features), higher is better, of all architectures; NaN ranks lowest.
         labels: (archs), true accuracies, higher is better; NaN where there is none.
         seed: Decides the folds of the cross-validation and the trees.
+        weights: Of each feature in the sum; None: 1.
 
     Returns:
         A prediction for every architecture, the labelled ones included.
@@ -93,14 +103,14 @@ def calibrate(features: ArrayLike, labels: ArrayLike, *, seed: int) -> Predictio
     known = ~np.isnan(truth)
     if known.sum() < MIN_LABELS:
         raise ValueError(f"at least {MIN_LABELS} labels are needed, got {known.sum()}")
-    inputs = _inputs(table)
+    inputs = _inputs(table, weights)
     x, y = inputs[known], normal_scores(truth[known])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a bound of the kernel is reached
-        left_out = {name: _left_out(make, x, y, seed) for name, make in MODELS.items()}
-        errors = {name: float(np.sqrt(np.mean(error**2))) for name, error in left_out.items()}
-        best = min(errors, key=lambda name: errors[name])
+        squares = {name: _left_out(make, x, y, seed) for name, make in MODELS.items()}
+        best = _choose(squares)
         mean, spread = _predict(MODELS[best](seed), x, y, inputs)
+    errors = {name: float(np.sqrt(found.mean())) for name, found in squares.items()}
     scale = errors[best] / max(float(np.sqrt(np.mean(spread[known] ** 2))), 1e-9)
     return Prediction(mean=mean, std=spread * scale, model=best, errors=errors)
 
@@ -119,16 +129,28 @@ def upper_confidence_bound(prediction: Prediction, width: float = 1.0) -> Floats
     return bound
 
 
+class _Line:
+    """No correction."""
+
+    def fit(self, features: Floats, targets: Floats) -> object:
+        return self
+
+    def predict(self, features: Floats) -> Floats:
+        return np.zeros(len(features))
+
+
+def _line(seed: int) -> Model:
+    return _Line()
+
+
 def _ridge(seed: int) -> Model:
     model: Model = RidgeCV(alphas=PENALTIES)
     return model
 
 
 def _gaussian_process(seed: int) -> Model:
-    kernel = ConstantKernel(0.1) * DotProduct(1.0) + ConstantKernel(0.5) * RBF(
-        3.0, length_scale_bounds=(1.0, 30.0)
-    )
-    kernel += WhiteKernel(0.2, noise_level_bounds=(0.01, 2.0))
+    kernel = ConstantKernel(0.3) * RBF(4.0, length_scale_bounds=(1.0, 30.0))
+    kernel += WhiteKernel(0.3, noise_level_bounds=(0.01, 2.0))
     model: Model = GaussianProcessRegressor(kernel, random_state=seed)
     return model
 
@@ -140,36 +162,46 @@ def _boosted_trees(seed: int) -> Model:
     return model
 
 
+LINE = "summed log-ranks"
 MODELS: dict[str, Callable[[int], Model]] = {
+    LINE: _line,
     "ridge": _ridge,
     "gaussian process": _gaussian_process,
     "boosted trees": _boosted_trees,
 }
 
 
+def _choose(squares: dict[str, Floats]) -> str:
+    """Take the model of least squared error, if it beats the line by a standard error."""
+    best = min(squares, key=lambda name: float(squares[name].mean()))
+    gains = squares[LINE] - squares[best]
+    return best if gains.mean() > gains.std(ddof=1) / math.sqrt(len(gains)) else LINE
+
+
 def _predict(model: Model, x: Floats, y: Floats, inputs: Floats) -> tuple[Floats, Floats]:
     """Fit and predict; the spread is relative: the same for all where a model gives none."""
-    model.fit(x, y)
+    slope, offset = np.polyfit(x[:, -1], y, 1) if np.ptp(x[:, -1]) > 0 else (0.0, y.mean())
+    model.fit(x, y - offset - slope * x[:, -1])
+    line = offset + slope * inputs[:, -1]
     if isinstance(model, GaussianProcessRegressor):
-        mean, spread = model.predict(inputs, return_std=True)
-        return mean, np.maximum(spread, 1e-6)
-    return model.predict(inputs), np.ones(len(inputs))
+        correction, spread = model.predict(inputs, return_std=True)
+        return line + correction, np.maximum(spread, 1e-6)
+    return line + model.predict(inputs), np.ones(len(inputs))
 
 
 def _left_out(make: Callable[[int], Model], x: Floats, y: Floats, seed: int) -> Floats:
-    """Errors of predictions for labels that the model has not seen."""
-    errors: list[Floats] = []
+    """Squared error of each label that the model has not seen; mean over the repeats."""
+    total = np.zeros(len(y))
     folds = RepeatedKFold(n_splits=N_FOLDS, n_repeats=N_REPEATS, random_state=seed)
     for fitted, tested in folds.split(x):
-        model = make(seed)
-        model.fit(x[fitted], y[fitted])
-        errors.append(model.predict(x[tested]) - y[tested])
-    return np.concatenate(errors)
+        found, _ = _predict(make(seed), x[fitted], y[fitted], x[tested])
+        total[tested] += (found - y[tested]) ** 2 / N_REPEATS
+    return total
 
 
-def _inputs(table: Floats) -> Floats:
-    """Normal scores of every feature, and of their summed log-ranks: a first guess."""
-    columns: Sequence[Floats] = [*table.T, summed_log_ranks(table)]
+def _inputs(table: Floats, weights: ArrayLike | None) -> Floats:
+    """Normal scores of every feature, and, last, of their summed log-ranks: a first guess."""
+    columns: Sequence[Floats] = [*table.T, summed_log_ranks(table, weights)]
     return np.column_stack([normal_scores(column) for column in columns])
 
 

@@ -255,14 +255,7 @@ def _verification_stage(run: Run, generator: TrainedGenerator, progress: Progres
 
 
 def _problem(run: Run, generator: TrainedGenerator) -> Problem:
-    proxy = GtnProxy(
-        run.space,
-        run.splits.task,
-        generator.synthesise(),
-        run.splits.probe(run.config.proxy.n_images),
-        run.config.proxy,
-        generator.config.inner_loop,
-    )
+    proxy = GtnProxy.of(generator, run.space, run.splits, run.config.proxy)
     return Problem(
         space=run.space,
         task=run.splits.task,

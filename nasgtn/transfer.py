@@ -5,25 +5,12 @@ from dataclasses import dataclass, replace
 
 from nasgtn.comparison import ComparisonConfig, Estimator, compare
 from nasgtn.estimates import Estimate
-from nasgtn.evaluation import Evaluator, Report, Scores
+from nasgtn.evaluation import Evaluator
 from nasgtn.progress import Progress, silent, within
 from nasgtn.spaces import Architecture
 
 WHOLE_SPACE = "whole space"
 """The row of the generator that was trained on learners of every family."""
-
-
-@dataclass(frozen=True)
-class NamedProxy:
-    """The proxy of one generator of several, under the name of what that was trained on."""
-
-    name: str
-    proxy: Evaluator
-
-    def score(
-        self, architecture: Architecture, *, seed: int, report: Report | None = None
-    ) -> Scores:
-        return self.proxy.score(architecture, seed=seed, report=report)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +44,7 @@ def measure_transfer(
     An architecture starts from the same initial weights in every row.
 
     Args:
-        rows: Their evaluators have different names; see `NamedProxy`.
+        rows: Their evaluators have different names; see `Named`.
         truth: As for `compare`.
         families: Columns: distinct architectures of each.
         config: As for `compare`; one file keeps the evaluations of all families.

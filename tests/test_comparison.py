@@ -321,7 +321,6 @@ def test_preparation_is_told_apart(
     ("name", "error", "message"),
     [
         ("synflw", UnknownNameError, "did you mean synflow"),
-        ("gtn", InvalidConfigError, "needs a trained generator"),
         ("real:0", InvalidConfigError, "positive number of steps"),
         ("real:many", InvalidConfigError, "positive number of steps"),
         ("real:4@0", InvalidConfigError, "positive learning rate"),

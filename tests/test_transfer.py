@@ -9,13 +9,13 @@ from scipy import stats
 
 from nasgtn.comparison import RATES, ComparisonConfig, Estimator, make_estimator
 from nasgtn.data import Splits
-from nasgtn.evaluation import Evaluator
+from nasgtn.evaluation import Evaluator, Named
 from nasgtn.evaluation.proxy import ProxyConfig
 from nasgtn.gtn import GtnConfig
 from nasgtn.randomness import derive_seed
 from nasgtn.records import read_records
 from nasgtn.spaces import Architecture, SearchSpace, families_by, only
-from nasgtn.transfer import NamedProxy, Transfer, measure_transfer, transfer_tables
+from nasgtn.transfer import Transfer, measure_transfer, transfer_tables
 
 CONFIG = ProxyConfig(metric="loss")
 
@@ -34,8 +34,8 @@ def rows(tiny_space: SearchSpace, toy_splits: Splits) -> list[Estimator]:
     """Real steps: fewer of them in place of a generator that teaches less."""
     one = estimator("real:1@0.02", tiny_space, toy_splits).settings[None]
     return [
-        Estimator.of(NamedProxy("norm=batch", one), preparation_seconds=2.5),
-        Estimator.of(NamedProxy("whole space", one)),
+        Estimator.of(Named("norm=batch", one), preparation_seconds=2.5),
+        Estimator.of(Named("whole space", one)),
         estimator("real:4", tiny_space, toy_splits),
     ]
 

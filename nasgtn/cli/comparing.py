@@ -3,15 +3,20 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from nasgtn.artefacts import GENERATOR_WEIGHTS, write_text
+from nasgtn.artefacts import ANCHORS, GENERATOR_WEIGHTS, write_text
 from nasgtn.cli.generators import kept_generator
 from nasgtn.cli.tasks import space_of, splits_of
 from nasgtn.comparison import (
+    FUSED_PARTS,
+    GENERATED,
     ComparisonConfig,
+    Estimator,
+    Fusion,
     check_settings,
     compare,
     make_estimator,
@@ -20,12 +25,14 @@ from nasgtn.comparison import (
 from nasgtn.configuration import config_tables, environment, pick_device, versions
 from nasgtn.data import Splits
 from nasgtn.estimates import Comparison
-from nasgtn.evaluation import Evaluator
+from nasgtn.evaluation import ZERO_COST, Evaluator, Named
 from nasgtn.evaluation.ground_truth import TableTruth, TrainedTruth
-from nasgtn.gtn import load_generator
+from nasgtn.evaluation.proxy import GtnProxy
+from nasgtn.gtn import TrainedGenerator, load_generator
 from nasgtn.preparation import describe_task
 from nasgtn.progress import Progress
 from nasgtn.randomness import derive_seed
+from nasgtn.records import Evaluation, read_records
 from nasgtn.report.comparison import ComparisonData, render_comparison
 from nasgtn.spaces import SearchSpace
 
@@ -43,7 +50,9 @@ class Request:
     estimators: Sequence[str]
     n_architectures: int
     generator: Path | None
-    """A trained one; None: train one first."""
+    """A trained one; None: train them first."""
+    n_generators: int
+    """How many to train, each with a seed and anchors of its own."""
     truth: str
     """`TRAINED`, or FILE:COLUMN of a table."""
     truth_seeds: int
@@ -59,21 +68,33 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
     records = _records(config, request, splits)
     space.check(splits.task, seed=config.seed)
     truth = truth_of(config, request.truth, space, splits)
-    trained = None
-    if request.generator is not None:
-        trained = load_generator(request.generator, task=splits.task, device=device)
-    elif "gtn" in request.estimators:
-        kept = records and records.with_name(records.name + ".generator")
-        trained = kept_generator(config, space, splits, kept, progress=progress)
-    gtn = trained.config if trained else config.gtn
+    given = request.generator and load_generator(
+        request.generator, task=splits.task, device=device
+    )
     architectures = space.sample_distinct(
-        request.n_architectures, derive_seed(config.seed, "comparison"), splits.task
+        request.n_architectures,
+        derive_seed(config.seed, "comparison"),
+        splits.task,
+        exclude=frozenset(given.anchors if given else ()),
+    )
+    teachers = (
+        [_Teacher(suffix="", trained=given, anchors=_anchors(request.generator))]
+        if given and request.generator
+        else []
+    )
+    for name in set(request.estimators).difference(GENERATED):  # refused before any training
+        make_estimator(name, space, splits, config.proxy, gtn=config.gtn)
+    if not given and not set(GENERATED).isdisjoint(request.estimators):
+        exclude = frozenset(one.id for one in architectures)
+        teachers = _teachers(config, request, (space, splits), records, exclude, progress=progress)
+    rows = _Rows(
+        config=replace(config, gtn=given.config) if given else config,
+        space=space,
+        splits=splits,
+        teachers=teachers,
     )
     return compare(
-        [
-            make_estimator(name, space, splits, config.proxy, gtn=gtn, trained=trained)
-            for name in request.estimators
-        ],
+        [row for name in request.estimators for row in rows.of(name)],
         truth,
         architectures,
         ComparisonConfig(
@@ -85,6 +106,116 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
         costs=measure_costs(space, splits.task, architectures),
         progress=progress,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Teacher:
+    """One of the generators that are compared."""
+
+    suffix: str
+    """Of the names of its rows."""
+    trained: TrainedGenerator
+    anchors: Sequence[Evaluation]
+
+    @property
+    def seconds(self) -> float:
+        return self.trained.seconds + self.trained.anchor_seconds
+
+
+def _teachers(
+    config: "RunConfig",
+    request: Request,
+    task: tuple[SearchSpace, Splits],
+    records: Path | None,
+    exclude: frozenset[str],
+    *,
+    progress: Progress,
+) -> list[_Teacher]:
+    """Train the generators, each with a seed and anchors of its own; or take those that are kept.
+
+    None of their anchors is in `exclude`.
+    """
+    space, splits = task
+    found = []
+    for number in range(request.n_generators):
+        folder = records and records.with_name(
+            f"{records.name}.generator{f'-{number}' if number else ''}"
+        )
+        with TemporaryDirectory() as elsewhere:
+            trained = kept_generator(
+                replace(config, seed=config.seed + number),
+                space,
+                splits,
+                folder or Path(elsewhere),
+                exclude=exclude,
+                progress=progress,
+            )
+            anchors = _anchors(folder or Path(elsewhere))
+        suffix = f", generator {number}" if request.n_generators > 1 else ""
+        found.append(_Teacher(suffix=suffix, trained=trained, anchors=anchors))
+    return found
+
+
+def _anchors(folder: Path) -> list[Evaluation]:
+    return [record for record in read_records(folder / ANCHORS) if record.score is not None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rows:
+    """Makes the rows of a comparison from the names of estimators."""
+
+    config: "RunConfig"
+    space: SearchSpace
+    splits: Splits
+    teachers: Sequence[_Teacher]
+
+    def of(self, name: str) -> list[Estimator | Fusion]:
+        """Make the rows of one name: of what a generator is in, one a generator."""
+        config = self.config
+        if name == "gtn":
+            return [
+                Estimator.of(self._proxy(one), preparation_seconds=one.seconds)
+                for one in self.teachers
+            ]
+        if name == "fused":
+            return [*map(self._fused, self.teachers), self._fused(None)]
+        if name == "calibrated":
+            return [
+                self._calibrated(one, with_gtn=with_gtn)
+                for with_gtn in (True, False)
+                for one in self.teachers
+            ]
+        return [make_estimator(name, self.space, self.splits, config.proxy, gtn=config.gtn)]
+
+    def _fused(self, teacher: _Teacher | None) -> Fusion:
+        free = self._free([name for name, weight in FUSED_PARTS.items() if weight])
+        if teacher is None:
+            return Fusion(name="fused without gtn", parts=free)
+        return Fusion(
+            name=f"fused{teacher.suffix}",
+            parts={"gtn": self._proxy(teacher), **free},
+            preparation_seconds=teacher.seconds,
+        )
+
+    def _calibrated(self, teacher: _Teacher, *, with_gtn: bool) -> Fusion:
+        parts = self._free(list(FUSED_PARTS))
+        return Fusion(
+            name=f"calibrated{'' if with_gtn else ' without gtn'}{teacher.suffix}",
+            parts={"gtn": self._proxy(teacher), **parts} if with_gtn else parts,
+            anchors=teacher.anchors,
+            preparation_seconds=teacher.seconds if with_gtn else teacher.trained.anchor_seconds,
+        )
+
+    def _free(self, names: Sequence[str]) -> dict[str, Evaluator]:
+        return {
+            name: ZERO_COST[name](self.space, self.splits.task, self.splits.train)
+            for name in names
+            if name in ZERO_COST
+        }
+
+    def _proxy(self, teacher: _Teacher) -> Named:
+        proxy = GtnProxy.of(teacher.trained, self.space, self.splits, self.config.proxy)
+        return Named(f"gtn{teacher.suffix}", proxy)
 
 
 def write_page(
@@ -119,7 +250,7 @@ def settings_of(config: "RunConfig", truth: str, splits: Splits) -> dict[str, ob
 
     Neither the estimators nor how many architectures are part of it.
     """
-    tables = {name: asdict(getattr(config, name)) for name in ("gtn", "proxy")}
+    tables = {name: asdict(getattr(config, name)) for name in ("anchors", "gtn", "proxy")}
     return {**_truth_settings(config, truth, splits), **tables}
 
 

@@ -126,14 +126,7 @@ def rank_architectures(
     splits, space = splits_of(config).to(device), space_of(config)
     space.check(splits.task, seed=config.seed)
     trained = load_generator(generator, task=splits.task, device=device)
-    proxy = GtnProxy(
-        space,
-        splits.task,
-        trained.synthesise(),
-        splits.probe(config.proxy.n_images),
-        config.proxy,
-        trained.config.inner_loop,
-    )
+    proxy = GtnProxy.of(trained, space, splits, config.proxy)
     asked: Sequence[Architecture] = (
         read_architectures(architectures, space, splits.task)
         if isinstance(architectures, Path)

@@ -121,12 +121,20 @@ def report(run: Path, as_json: bool) -> None:
 @task_options
 @click.option(
     "--estimators",
-    default="gtn,real:16,params,flops,synflow,naswot,grad_norm",
-    help="Names, separated by commas; real:N is N steps on real batches, with the best of several "
+    default="gtn,fused,calibrated,real:16,params,flops,synflow,naswot,jacob_cov,grad_norm",
+    help="Names, separated by commas; fused sums up log-ranks, calibrated learns from the "
+    "generator's anchors too; real:N is N steps on real batches, with the best of several "
     "learning rates, real:N@RATE with that one.",
 )
 @click.option("--architectures", type=positive, metavar="N", default=32, help="How many.")
 @click.option("--generator", type=folder_type, help="Take this one; else one is trained first.")
+@click.option(
+    "--generators",
+    type=positive,
+    metavar="N",
+    default=1,
+    help="Train so many, each with a seed and anchors of its own.",
+)
 @click.option("--truth", default="train", help="train, or a table: FILE.csv[.gz]:COLUMN.")
 @click.option(
     "--truth-seeds", type=positive, metavar="N", default=1, help="Average so many trainings."
@@ -147,6 +155,7 @@ def compare(
     estimators: str,
     architectures: int,
     generator: Path | None,
+    generators: int,
     truth: str,
     truth_seeds: int,
     out: Path | None,
@@ -163,6 +172,7 @@ def compare(
         estimators=[name.strip() for name in estimators.split(",")],
         n_architectures=architectures,
         generator=generator,
+        n_generators=generators,
         truth=truth,
         truth_seeds=truth_seeds,
         out=out,

@@ -13,12 +13,13 @@ from nasgtn.comparison import ComparisonConfig, Estimator, check_settings, make_
 from nasgtn.configuration import pick_device
 from nasgtn.data import Splits
 from nasgtn.errors import InvalidConfigError
-from nasgtn.evaluation.proxy import ProxyConfig
+from nasgtn.evaluation import Named
+from nasgtn.evaluation.proxy import GtnProxy, ProxyConfig
 from nasgtn.gtn import TrainedGenerator
 from nasgtn.progress import Progress, within
 from nasgtn.randomness import derive_seed
 from nasgtn.spaces import SearchSpace, families_by, only
-from nasgtn.transfer import WHOLE_SPACE, NamedProxy, Transfer, measure_transfer
+from nasgtn.transfer import WHOLE_SPACE, Transfer, measure_transfer
 
 if TYPE_CHECKING:
     from nasgtn.configuration import RunConfig
@@ -97,9 +98,8 @@ def _row(
     splits: Splits,
     config: ProxyConfig,
 ) -> Estimator:
-    made = make_estimator("gtn", space, splits, config, gtn=trained.config, trained=trained)
-    proxy = NamedProxy(name, made.settings[None])
-    return Estimator.of(proxy, preparation_seconds=made.preparation_seconds)
+    proxy = Named(name, GtnProxy.of(trained, space, splits, config))
+    return Estimator.of(proxy, preparation_seconds=trained.seconds)
 
 
 def _folder(out: Path | None, index: int, name: str) -> Path | None:

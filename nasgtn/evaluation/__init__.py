@@ -8,7 +8,7 @@ from nasgtn.evaluation.baselines import (
     Parameters,
     SynFlow,
 )
-from nasgtn.evaluation.evaluator import Evaluator, Report, Scores, evaluate
+from nasgtn.evaluation.evaluator import Evaluator, Named, Report, Scores, evaluate
 from nasgtn.evaluation.ground_truth import TableTruth, TrainedTruth
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Evaluator",
     "GradNorm",
     "MultiplyAdds",
+    "Named",
     "NasWot",
     "Parameters",
     "Report",

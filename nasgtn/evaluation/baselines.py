@@ -123,6 +123,15 @@ class NasWot(Baseline):
         return Scores(score=float(torch.linalg.slogdet(kernel + identity).logabsdet))
 
 
+class JacobCov(Baseline):
+    """How little the derivatives of the outputs by different images go together."""
+
+    name = "jacob_cov"
+
+    def measure(self, network: nn.Module, seed: int) -> Scores:
+        return Scores(score=jacobian_score(network, self.batch(seed).images))
+
+
 class GradNorm(Baseline):
     """Euclidean norms of the loss's gradients, summed over the parameter tensors."""
 
@@ -138,7 +147,8 @@ class GradNorm(Baseline):
 
 
 ZERO_COST: dict[str, type[Baseline]] = {
-    baseline.name: baseline for baseline in (Parameters, MultiplyAdds, SynFlow, NasWot, GradNorm)
+    baseline.name: baseline
+    for baseline in (Parameters, MultiplyAdds, SynFlow, NasWot, JacobCov, GradNorm)
 }
 """The baselines that need no training, by name."""
 
@@ -180,6 +190,29 @@ def activation_kernel(
     with torch.no_grad(), _Intercepted(ACTIVATIONS, count):
         network.train()(images)
     return kernel
+
+
+def jacobian_score(
+    network: nn.Module, images: Float[Tensor, "batch channels height width"]
+) -> float:
+    """Score the eigenvalues k of the correlations between the images' input derivatives.
+
+    -sum(log(k + e) + 1 / (k + e)), highest where all k are 1: every image has a direction of its
+    own. Source: Mellor et al., "Neural architecture search without training", first version
+    (arXiv 2006.04647v1), equation 3, with its e = 1e-5.
+    """
+    images = images.detach().requires_grad_()
+    with torch.enable_grad():
+        total = network.train()(images).sum()
+        found = (
+            torch.autograd.grad(total, images, allow_unused=True) if total.requires_grad else ()
+        )
+    jacobian = found[0] if found and found[0] is not None else torch.zeros_like(images)
+    rows = jacobian.detach().flatten(1).double()
+    rows = rows - rows.mean(dim=1, keepdim=True)
+    rows = rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-30)
+    eigenvalues = torch.linalg.eigvalsh(rows @ rows.T) + 1e-5
+    return -float((eigenvalues.log() + 1 / eigenvalues).sum())
 
 
 class _Intercepted(TorchFunctionMode):

@@ -51,6 +51,19 @@ class Evaluator(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class Named:
+    """An evaluator under another name: one of several of a kind, such as proxies of generators."""
+
+    name: str
+    evaluator: Evaluator
+
+    def score(
+        self, architecture: Architecture, *, seed: int, report: Report | None = None
+    ) -> Scores:
+        return self.evaluator.score(architecture, seed=seed, report=report)
+
+
 def evaluate(
     evaluator: Evaluator, architecture: Architecture, *, seed: int, report: Report | None = None
 ) -> Evaluation:

@@ -16,7 +16,14 @@ from torch.nn import functional as F
 from nasgtn.data import Part, Splits
 from nasgtn.errors import DivergedError, InvalidConfigError
 from nasgtn.evaluation.evaluator import Report, Scores
-from nasgtn.gtn import InnerLoopConfig, Learner, SyntheticData, soft_accuracy, steps
+from nasgtn.gtn import (
+    InnerLoopConfig,
+    Learner,
+    SyntheticData,
+    TrainedGenerator,
+    soft_accuracy,
+    steps,
+)
 from nasgtn.randomness import derive_seed, torch_rng
 from nasgtn.spaces import Architecture, SearchSpace
 from nasgtn.task import Task
@@ -103,6 +110,20 @@ class GtnProxy:
         task = replace(task, height=height, width=width)
         probe = probe.first(config.n_images).resized(height, width)
         self._probing = _Probing(space, task, probe, config, inner_loop)
+
+    @classmethod
+    def of(
+        cls, trained: TrainedGenerator, space: SearchSpace, splits: Splits, config: ProxyConfig
+    ) -> "GtnProxy":
+        """Make the proxy of a trained generator, scored on the real images of `splits`."""
+        return cls(
+            space,
+            splits.task,
+            trained.synthesise(),
+            splits.probe(config.n_images),
+            config,
+            trained.config.inner_loop,
+        )
 
     def score(
         self, architecture: Architecture, *, seed: int, report: Report | None = None

@@ -10,8 +10,9 @@ import torch
 from command_line import QUICK, Nasgtn, Refused
 
 from nasgtn.cli.options import run_config
-from nasgtn.comparison import RATES, make_estimator
+from nasgtn.comparison import RATES
 from nasgtn.data.sources import load_splits
+from nasgtn.evaluation.proxy import GtnProxy
 from nasgtn.gtn import load_generator, train_generator
 from nasgtn.records import read_records
 from nasgtn.spaces import Family, find_space, only
@@ -62,9 +63,7 @@ def test_each_generator_is_trained_on_its_family_and_tested_on_all(
         trained = train_generator(part, splits, config.gtn, seed=0)
         for name, value in load_generator(folder).gtn.state_dict().items():
             assert torch.equal(value, trained.gtn.state_dict()[name]), name
-        proxy = make_estimator(
-            "gtn", space, splits, config.proxy, gtn=config.gtn, trained=trained
-        ).settings[None]
+        proxy = GtnProxy.of(trained, space, splits, config.proxy)
         for column, family in enumerate(families):
             accuracies = [
                 proxy.score(space.architecture(one.choices), seed=one.seed).metrics["accuracy"]

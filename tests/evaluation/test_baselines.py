@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from nasgtn.data import Part, Splits
 from nasgtn.evaluation import ZERO_COST, evaluate
-from nasgtn.evaluation.baselines import activation_kernel, synaptic_flow
+from nasgtn.evaluation.baselines import activation_kernel, jacobian_score, synaptic_flow
 from nasgtn.spaces import SearchSpace, count_multiply_adds, count_parameters, find_space
 from nasgtn.task import Task
 
@@ -206,3 +206,28 @@ def test_gradient_norm_of_a_linear_network_has_a_closed_form(toy_splits: Splits)
     assert scores.score == pytest.approx(expected, rel=1e-5)
     loss = -np.log(probabilities[np.arange(len(part)), part.labels]).mean()
     assert scores.metrics["loss"] == pytest.approx(loss, rel=1e-5)
+
+
+def test_the_jacobian_score_is_highest_where_every_image_has_its_own_direction() -> None:
+    """A linear network has one derivative for all images; a wide hidden layer one for each."""
+    torch.manual_seed(0)
+    images = torch.randn(6, 1, 4, 4)
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    wide = nn.Sequential(nn.Flatten(), nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 3))
+    assert jacobian_score(wide, images) > jacobian_score(linear, images)
+    independent = -6 * (math.log(1 + 1e-5) + 1 / (1 + 1e-5))
+    assert jacobian_score(wide, images) < independent
+
+
+def test_the_jacobian_score_by_numpy() -> None:
+    torch.manual_seed(0)
+    images = torch.randn(5, 1, 4, 4)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16, 32), nn.Tanh(), nn.Linear(32, 3))
+    rows = []
+    for image in images:
+        x = image[None].clone().requires_grad_()
+        network(x).sum().backward()
+        assert x.grad is not None
+        rows.append(x.grad.flatten().double().numpy())
+    k = np.linalg.eigvalsh(np.corrcoef(np.stack(rows))) + 1e-5
+    assert jacobian_score(network, images) == pytest.approx(-np.sum(np.log(k) + 1 / k), rel=1e-4)
