@@ -35,6 +35,7 @@ from nasgtn.configuration import (
     read_config,
     read_facts,
 )
+from nasgtn.data import pixels
 from nasgtn.errors import NasgtnError
 from nasgtn.gtn import SyntheticData, TrainedGenerator, load_generator
 from nasgtn.ranking import Agreement
@@ -228,11 +229,8 @@ def _pictures(
     synthetic: SyntheticData, task: Task
 ) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
     """Turn synthetic batches back into pixels, channels last; a soft label counts as its class."""
-    shape = (1, 1, -1, 1, 1)
-    mean, std = (torch.tensor(values).view(shape) for values in (task.mean, task.std))
-    pixels = (255 * (synthetic.images.detach().cpu() * std + mean).clamp(0, 1)).round()
     labels = synthetic.labels.detach().cpu().argmax(dim=2)
-    return pixels.to(torch.uint8).movedim(2, -1).numpy(), labels.numpy()
+    return pixels(synthetic.images, task).numpy(), labels.numpy()
 
 
 def _winner_layers(folder: Path, space: SearchSpace, task: Task) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -25,6 +25,9 @@ class Part:
 
     def to(self, device: torch.device | str) -> "Part":
         return Part(self.images.to(device), self.labels.to(device))
+
+    def joined(self, other: "Part") -> "Part":
+        return Part(torch.cat([self.images, other.images]), torch.cat([self.labels, other.labels]))
 
     def sample(self, n: int, rng: torch.Generator) -> "Part":
         """Draw `n` examples with replacement; `rng` lives on the CPU."""
@@ -76,3 +79,12 @@ class Splits:
             validation=self.validation.to(device),
             test=self.test.to(device),
         )
+
+
+def pixels(
+    images: Float[Tensor, "*many channels height width"], task: Task
+) -> UInt8[Tensor, "*many height width channels"]:
+    """Turn normalised images back into pixels on the CPU, channels last."""
+    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (task.mean, task.std))
+    values = (255 * (images.detach().cpu() * std + mean).clamp(0, 1)).round()
+    return values.to(torch.uint8).movedim(-3, -1)
