@@ -21,7 +21,15 @@ from nasgtn.artefacts import (
     STUDY,
     VERIFICATION,
 )
-from nasgtn.configuration import TASK, VERSIONS, RunConfig, pick_device, read_config, read_facts
+from nasgtn.configuration import (
+    TASK,
+    VERSIONS,
+    RunConfig,
+    pick_device,
+    read_config,
+    read_facts,
+    versions,
+)
 from nasgtn.dashboard import publish, serve
 from nasgtn.data import Part, Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, UnknownNameError
@@ -152,7 +160,7 @@ def load_winner(run: Path) -> TrainedNetwork:
             f"{run / BEST} must hold the winner of the run, but: {error}"
         ) from error
     counts = {name: run_facts[TASK][name] for name in ("n_train", "n_validation", "n_test")}
-    versions = {name: run_facts[VERSIONS][name] for name in ("nasgtn", "torch")}
+    made_by = {name: run_facts[VERSIONS][name] for name in ("nasgtn", "torch")}
     origin = {"trained_on": ON_TRAIN, "run": run.resolve().name, "dataset": config.data.name}
     return TrainedNetwork(
         network=network,
@@ -160,7 +168,7 @@ def load_winner(run: Path) -> TrainedNetwork:
         task=task,
         space=config.space.name,
         space_options=config.space.options,
-        facts={**facts, **counts, **versions, **origin},
+        facts={**facts, **counts, **made_by, **origin},
     )
 
 
@@ -199,7 +207,7 @@ def _train(
     kept = {
         name: value
         for name, value in like.facts.items()
-        if name in ("n_train", "n_validation", "n_test", "nasgtn", "torch", "run", "dataset")
+        if name in ("n_train", "n_validation", "n_test", "run", "dataset")
     }
     return replace(
         like,
@@ -207,6 +215,7 @@ def _train(
         architecture=architecture,
         facts={
             **kept,
+            **{name: versions()[name] for name in ("nasgtn", "torch")},
             **{name: record.metrics[name] for name in COSTS if name in record.metrics},
             "seed": record.seed,
             "trained_on": ON_TRAIN,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 from nasgtn import __version__
-from nasgtn.cli import listings, outputs, search, stages
+from nasgtn.cli import listings, outputs, search, stages, starting
 from nasgtn.cli.progress import INTERRUPTED
 from nasgtn.errors import NasgtnError
 
@@ -47,6 +47,7 @@ for _command in (
     stages.compare,
     outputs.export,
     outputs.dashboard,
+    starting.new_space,
     listings.spaces,
     listings.datasets,
     listings.env,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nasgtn.report.words import accuracy_interval
+from nasgtn.report.words import accuracy_interval, plural
 
 FACTS = {
     "test_accuracy": "test accuracy",
@@ -137,7 +137,7 @@ def _scripts(formats: Iterable[str]) -> list[str]:
 
 def _preprocessing(model: Mapping[str, Any]) -> str:
     task, checked = model["task"], model["checked"]
-    size = f"{task['width']} x {task['height']} pixels, {task['n_channels']} channel(s)"
+    size = f"{task['width']} x {task['height']} pixels, {plural(task['n_channels'], 'channel')}"
     rows = [
         ("images", size),
         ("pixels", "float32 in [0, 1]; the graphs take these, and normalise them"),
