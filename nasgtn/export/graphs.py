@@ -142,7 +142,8 @@ def _explained(what: str) -> Iterator[None]:
         cause = error.__cause__ or error  # torch says what to do next, and there what happened
         raise InvalidSpaceError(
             f"the network must be exportable to {what}, but torch raised "
-            f"{type(cause).__name__}: {next(iter(str(cause).splitlines()), '')}"
+            f"{type(cause).__name__}: {next(iter(str(cause).splitlines()), '')} "
+            "(its weights alone need no graph: --format safetensors)"
         ) from error
 
 
