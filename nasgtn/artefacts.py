@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
-FORMAT = 1
+FORMAT = 2
 """Version of the run folder's layout; a run of another version is refused."""
 
 CONFIG = "config.toml"
+ANCHORS = "anchors.jsonl"
+ANCHOR_WEIGHTS = "anchors"
+"""Folder of the anchors' trained networks."""
 GENERATOR_WEIGHTS = "generator.safetensors"
 GENERATOR_CONFIG = "generator.toml"
 META_TRAINING = "meta_training.jsonl"
@@ -19,7 +22,13 @@ BEST = "best"
 BEST_WEIGHTS = "weights.safetensors"
 BEST_CHOICES = "choices.json"
 """Inside of `best/`."""
+AUDIT = "audit.json"
 REPORT = "report.html"
+
+
+def weights_name(architecture_id: str, seed: int) -> str:
+    """Name the file of a trained network's weights."""
+    return f"{architecture_id}-{seed}.safetensors"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -20,7 +20,7 @@ from nasgtn.gtn import GtnConfig, TrainedGenerator
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
 from nasgtn.ranking import spearman
-from nasgtn.records import Evaluation, append_record, read_records
+from nasgtn.records import Evaluation, append_record, mend_lines, read_records
 from nasgtn.spaces import Architecture, SearchSpace
 from nasgtn.spaces.cost import Cost, measure_cost
 from nasgtn.task import Task
@@ -47,6 +47,9 @@ class ComparisonConfig:
     """A JSON Lines file: evaluations that it holds are not done again."""
     truth_records: Path | None = None
     """The same for the truth's evaluations; None: they are in `records` too."""
+    paired: bool = False
+    """All estimators start an architecture from the same initial weights; the truth has its own,
+    as sharing its luck would flatter them."""
 
     def __post_init__(self) -> None:
         if self.truth_seeds < 1:
@@ -102,8 +105,10 @@ def make_estimator(
         if trained is None:
             raise InvalidConfigError("the estimator gtn needs a trained generator, got none")
         synthetic = trained.synthesise()
-        proxy = GtnProxy(space, task, synthetic, splits.validation, config, gtn.inner_loop)
-        return Estimator.of(proxy, preparation_seconds=trained.seconds)
+        proxy = GtnProxy(
+            space, task, synthetic, splits.probe(config.n_images), config, gtn.inner_loop
+        )
+        return Estimator.of(proxy, preparation_seconds=trained.seconds + trained.anchor_seconds)
     kind, colon, budget = name.partition(":")
     if kind == "real" and colon:
         n_steps, rate = _real_budget(name, budget)
@@ -161,10 +166,10 @@ def compare(
     Raises:
         InvalidDataError: The truth cannot score any of the architectures.
     """
-    records = _Records(config.records, config.seed)
-    truths = _Records(config.truth_records, config.seed) if config.truth_records else records
+    records = _Records(config.records)
+    truths = _Records(config.truth_records) if config.truth_records else records
     trained = [
-        truths.evaluate(truth, one, index)
+        truths.evaluate(truth, one, derive_seed(config.seed, "comparison", truth.name, index))
         for one, index in _told(
             list(product(architectures, range(config.truth_seeds))), truth.name, progress
         )
@@ -179,7 +184,7 @@ def compare(
     for estimator in estimators:
         evaluations = {
             setting: [
-                records.evaluate(evaluator, one, 0)
+                records.evaluate(evaluator, one, _seed(evaluator, config))
                 for one in _told(architectures, evaluator.name, progress)
             ]
             for setting, evaluator in estimator.settings.items()
@@ -205,6 +210,13 @@ def measure_costs(
         with suppress(Exception):  # a user's network may raise anything
             costs[one.id] = measure_cost(space.network(one.choices, task, seed=0), task)
     return costs
+
+
+def _seed(evaluator: Evaluator, config: ComparisonConfig) -> int:
+    """Derive the seed of an estimator's evaluations."""
+    if config.paired:
+        return derive_seed(config.seed, "comparison", "paired")
+    return derive_seed(config.seed, "comparison", evaluator.name, 0)
 
 
 def _told(units: Sequence[T], stage: str, progress: Progress) -> Iterator[T]:
@@ -256,15 +268,16 @@ def _best_setting(
 class _Records:
     """Evaluations by evaluator, architecture and seed: those of the file are not done again."""
 
-    def __init__(self, path: Path | None, seed: int) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._seed = seed
         self._known: dict[tuple[str, str, int], Evaluation] = {}
-        for record in read_records(path) if path is not None else ():
+        if path is None:
+            return
+        mend_lines(path)  # a kill may have torn the last one, and the next is appended to it
+        for record in read_records(path):
             self._known[record.evaluator, record.architecture_id, record.seed] = record
 
-    def evaluate(self, evaluator: Evaluator, architecture: Architecture, index: int) -> Evaluation:
-        seed = derive_seed(self._seed, "comparison", evaluator.name, index)
+    def evaluate(self, evaluator: Evaluator, architecture: Architecture, seed: int) -> Evaluation:
         key = (evaluator.name, architecture.id, seed)
         if key not in self._known:
             self._known[key] = evaluate(evaluator, architecture, seed=seed)

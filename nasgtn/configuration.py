@@ -13,6 +13,7 @@ import tomli_w
 import torch
 
 from nasgtn import __version__
+from nasgtn.anchors import AnchorConfig
 from nasgtn.artefacts import CONFIG, FORMAT, write_text
 from nasgtn.data.sources import DataConfig
 from nasgtn.errors import ArtefactError, InvalidConfigError
@@ -55,6 +56,7 @@ class RunConfig:
     """Folder of a trained generator to use; None: train one."""
     data: DataConfig = field(default_factory=DataConfig)
     space: SpaceConfig = field(default_factory=SpaceConfig)
+    anchors: AnchorConfig = field(default_factory=AnchorConfig)
     gtn: GtnConfig = field(default_factory=GtnConfig)
     proxy: ProxyConfig = field(default_factory=ProxyConfig)
     search: SearchConfig = field(default_factory=SearchConfig)

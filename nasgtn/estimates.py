@@ -42,6 +42,8 @@ class Estimate:
     """Architectures that the estimator could not score."""
     seconds_per_candidate: float | None
     """Mean over the scored architectures; what was needed once, beforehand, is not in it."""
+    accuracy: float | None = None
+    """Mean validation accuracy after a proxy's last step; None for what does not train."""
     preparation_seconds: float = 0.0
     """Spent once for all architectures: training a generator, or trying other settings."""
     points: tuple[Point, ...] = field(default=(), repr=False)
@@ -55,6 +57,7 @@ class Estimate:
             "partial": self.partial,
             "n_failed": self.n_failed,
             "seconds_per_candidate": self.seconds_per_candidate,
+            "accuracy": self.accuracy,
             "preparation_seconds": self.preparation_seconds,
         }
 
@@ -96,15 +99,17 @@ def estimate(
         for _, one in both
         if one.n_parameters is not None and one.n_multiply_adds is not None
     ]
-    seconds = [record.seconds for record in records if record.score is not None]
+    scored = [record for record in records if record.score is not None]
+    accuracies = [one.metrics["accuracy"] for one in scored if "accuracy" in one.metrics]
     return Estimate(
         name=name,
         agreement=agreement(found, truth, seed=seed, top_k=choose_top_k(len(both))),
         partial=partial_spearman(found, truth, list(zip(*sizes, strict=True)))
         if len(sizes) == len(both)
         else None,
-        n_failed=sum(record.score is None for record in records),
-        seconds_per_candidate=fmean(seconds) if seconds else None,
+        n_failed=len(records) - len(scored),
+        seconds_per_candidate=fmean(one.seconds for one in scored) if scored else None,
+        accuracy=fmean(accuracies) if accuracies else None,
         points=tuple(Point(one.description, score, one.truth) for score, one in both),
     )
 

@@ -1,6 +1,6 @@
 """The stages of a run in order. Each is skipped where its artefact is there already."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -8,7 +8,10 @@ from typing import Any
 
 import torch
 
+from nasgtn.anchors import ValidatedTruth, draw_anchors, evaluate_anchors
 from nasgtn.artefacts import (
+    ANCHOR_WEIGHTS,
+    ANCHORS,
     GENERATOR_CONFIG,
     GENERATOR_WEIGHTS,
     PROXY,
@@ -43,7 +46,7 @@ from nasgtn.gtn import (
 from nasgtn.preparation import Run, describe_task, disk_errors, load, locked, prepare
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
-from nasgtn.records import read_records
+from nasgtn.records import Evaluation, read_records
 from nasgtn.report.page import render
 from nasgtn.runs import RunResult, RunStatus, run_data, run_result, status
 from nasgtn.search import (
@@ -156,14 +159,34 @@ def load_problem(folder: Path, n_threads: int) -> Problem:
 
 
 def _run_stages(run: Run, progress: Progress) -> RunResult:
-    generator = _gtn_stage(run, progress)
+    anchors = _anchor_stage(run, progress)
+    generator = _gtn_stage(run, anchors, progress)
     _search_stage(run, generator, progress)
     _verification_stage(run, generator, progress)
     write_report(run.folder)
     return run_result(run.folder)
 
 
-def _gtn_stage(run: Run, progress: Progress) -> TrainedGenerator:
+def _anchor_stage(run: Run, progress: Progress) -> list[Evaluation]:
+    """Train the anchors, unless a generator is there that needs none."""
+    if run.config.generator is not None:
+        return []
+    truth = TrainedTruth(run.space, run.splits, run.config.training, device=run.device)
+    return evaluate_anchors(
+        ValidatedTruth(truth, run.folder / ANCHOR_WEIGHTS),
+        draw_anchors(run.space, run.splits.task, run.config.anchors.n, seed=run.config.seed),
+        run.folder,
+        seed=_verification_seed(run, 0),
+        progress=progress,
+    )
+
+
+def _verification_seed(run: Run, number: int) -> int:
+    """Derive the seed of full trainings; the anchors have that of the first verification."""
+    return derive_seed(run.config.seed, "verification", number)
+
+
+def _gtn_stage(run: Run, anchors: Sequence[Evaluation], progress: Progress) -> TrainedGenerator:
     folder = run.folder
     if (folder / GENERATOR_WEIGHTS).exists() and (folder / GENERATOR_CONFIG).exists():
         return _load_generator(run, folder)
@@ -176,6 +199,7 @@ def _gtn_stage(run: Run, progress: Progress) -> TrainedGenerator:
         run.splits,
         run.config.gtn,
         seed=run.config.seed,
+        anchors=anchors,
         folder=folder,
         progress=progress,
     )
@@ -208,15 +232,14 @@ def _verification_stage(run: Run, generator: TrainedGenerator, progress: Progres
     config, folder = run.config, run.folder
     records = read_records(folder / PROXY)
     candidates = best_candidates(records, config.verification.candidates, config.search.objectives)
+    anchors = {one.architecture_id for one in read_records(folder / ANCHORS)}
     control = control_group(
-        records,
+        [one for one in records if one.architecture_id not in anchors],
         config.verification.control,
         candidates=candidates,
         seed=derive_seed(config.seed, "control"),
     )
-    seeds = [
-        derive_seed(config.seed, "verification", n) for n in range(config.verification.n_seeds)
-    ]
+    seeds = [_verification_seed(run, n) for n in range(config.verification.n_seeds)]
     chosen = Chosen(candidates=candidates, control=control)
     truth = TrainedTruth(run.space, run.splits, config.training, device=run.device)
     verified = verify_chosen(truth, run.space, chosen, folder, seeds, progress=progress)
@@ -236,7 +259,7 @@ def _problem(run: Run, generator: TrainedGenerator) -> Problem:
         run.space,
         run.splits.task,
         generator.synthesise(),
-        run.splits.validation,
+        run.splits.probe(run.config.proxy.n_images),
         run.config.proxy,
         generator.config.inner_loop,
     )

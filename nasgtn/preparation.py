@@ -25,7 +25,7 @@ from nasgtn.gtn import load_generator
 from nasgtn.randomness import derive_seed
 from nasgtn.records import mend_lines
 from nasgtn.search import StudyPlace, check_storage, study_place
-from nasgtn.spaces import SearchSpace
+from nasgtn.spaces import SearchSpace, hold_out
 from nasgtn.spaces.catalogue import find_space
 from nasgtn.task import Task
 
@@ -59,7 +59,9 @@ def prepare(config: RunConfig, folder: Path) -> Run:
     splits = load_splits(config.data, seed=config.seed)
     _check_space(space, splits.task, config.seed)
     _check_shrunk(space, splits.task, config)
-    if config.generator is not None and not (folder / GENERATOR_CONFIG).exists():
+    if config.generator is None:  # what leaves nothing is refused here
+        hold_out(space, config.gtn.meta_training.hold_out, splits.task)
+    elif not (folder / GENERATOR_CONFIG).exists():
         generator = load_generator(Path(config.generator), task=splits.task)
         check_steps(config.proxy, generator.config)
     run = Run(folder=folder, config=config, space=space, splits=splits.to(device), device=device)

@@ -13,3 +13,12 @@ class Progress(Protocol):
 
 def silent(stage: str, done: int, total: int, note: str = "") -> None:
     """Listen to nothing: the default."""
+
+
+def within(place: str, progress: Progress) -> Progress:
+    """Tell each stage as one of `place`."""
+
+    def tell(stage: str, done: int, total: int, note: str = "") -> None:
+        progress(f"{place}: {stage}", done, total, note)
+
+    return tell

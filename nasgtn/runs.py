@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nasgtn.artefacts import (
+    ANCHORS,
     BASELINES,
     BEST,
     BEST_CHOICES,
@@ -37,6 +38,7 @@ from nasgtn.configuration import (
 )
 from nasgtn.data import pixels
 from nasgtn.errors import NasgtnError
+from nasgtn.findings import read_audit
 from nasgtn.gtn import SyntheticData, TrainedGenerator, load_generator
 from nasgtn.ranking import Agreement
 from nasgtn.records import Evaluation, read_records
@@ -53,7 +55,10 @@ class RunStatus:
 
     folder: Path
     stage: str
-    """gtn, search, verification or finished."""
+    """anchors, gtn, search, verification or finished."""
+    anchors: int
+    """Trained so far."""
+    anchors_wanted: int
     meta_steps: int
     meta_steps_wanted: int
     candidates: int
@@ -104,13 +109,15 @@ def status(folder: Path) -> RunStatus:
     read_facts(folder)
     config = read_config(folder / CONFIG)
     meta_training = _read_rows(folder / META_TRAINING)
-    records = [read_records(folder / name) for name in (PROXY, VERIFICATION, BASELINES)]
-    proxy, verified, _ = records
+    records = [read_records(folder / name) for name in (ANCHORS, PROXY, VERIFICATION, BASELINES)]
+    anchors, proxy, verified, _ = records
     best = max(comparable(proxy), key=lambda record: record.score or 0.0, default=None)
     groups = config.verification.candidates + config.verification.control
     return RunStatus(
         folder=folder,
         stage=_stage(folder),
+        anchors=len(anchors),
+        anchors_wanted=0 if config.generator else config.anchors.n,
         meta_steps=len(meta_training),
         meta_steps_wanted=0 if config.generator else config.gtn.meta_training.n_meta_steps,
         candidates=len(_distinct(proxy)),
@@ -136,6 +143,7 @@ def run_data(folder: Path) -> RunData:
     space = _space(config)
     place = study_place(config.search, folder, file=STUDY, journal=JOURNAL)
     proxy = _distinct(read_records(folder / PROXY))
+    anchors = read_records(folder / ANCHORS)
     verification = read_records(folder / VERIFICATION)
     baselines = read_records(folder / BASELINES)
     generator = _generator(folder, task)
@@ -157,14 +165,17 @@ def run_data(folder: Path) -> RunData:
         meta_training=_read_rows(folder / META_TRAINING),
         synthetic=_pictures(synthetic, task) if synthetic else None,
         layers=_winner_layers(folder, space, task),
+        anchors=anchors,
         costs={
+            "anchors": _seconds(anchors),
             "meta_training": generator.seconds if generator else 0.0,
             "search": _seconds(proxy),
-            "verification": _seconds(verification),
+            "verification": _seconds(verification) - _seconds_of_anchors(verification, anchors),
             "baselines": _seconds([one for one in baselines if one.evaluator != "gtn"]),
         },
         learning_rates=synthetic.learning_rates.tolist() if synthetic else (),
         momenta=synthetic.momenta.tolist() if synthetic else (),
+        audit=read_audit(folder),
     )
 
 
@@ -251,7 +262,10 @@ def _stage(folder: Path) -> str:
         return "finished"
     if (folder / VERIFICATION).exists():
         return "verification"
-    return "search" if (folder / PROXY).exists() else "gtn"
+    if (folder / PROXY).exists():
+        return "search"
+    started = (folder / META_TRAINING).exists() or (folder / GENERATOR_CONFIG).exists()
+    return "anchors" if (folder / ANCHORS).exists() and not started else "gtn"
 
 
 def _space(config: RunConfig) -> SearchSpace:
@@ -297,6 +311,14 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
 
 def _seconds(records: Sequence[Evaluation]) -> float:
     return sum(record.seconds for record in records)
+
+
+def _seconds_of_anchors(
+    verification: Sequence[Evaluation], anchors: Sequence[Evaluation]
+) -> float:
+    """Sum what verification did not spend, since its training was that of an anchor."""
+    verified = {(one.architecture_id, one.seed) for one in verification}
+    return _seconds([one for one in anchors if (one.architecture_id, one.seed) in verified])
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:

@@ -3,15 +3,20 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
-from torch import nn
+from jaxtyping import Float, Int
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nasgtn.artefacts import write_bytes
 from nasgtn.data.augmentation import augment
 from nasgtn.data.splits import Part, Splits
-from nasgtn.errors import DivergedError, InvalidConfigError
+from nasgtn.errors import ArtefactError, DivergedError, InvalidConfigError
 from nasgtn.randomness import derive_seed, seeded, torch_rng
 from nasgtn.task import Task
 
@@ -164,13 +169,18 @@ def measure(network: nn.Module, part: Part, *, batch_size: int = 512) -> Measure
     with torch.no_grad():
         logits = torch.cat([network(images) for images in part.images.split(batch_size)])
     network.train(was_training)
-    is_right = (logits.argmax(1) == part.labels).double()
+    return measured(logits, part.labels)
+
+
+def measured(logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]) -> Measured:
+    """Judge logits; what is not finite is wrong."""
+    is_right = ((logits.argmax(1) == labels) & logits.isfinite().all(dim=1)).double()
     n_classes = logits.shape[1]
-    counts = torch.bincount(part.labels, minlength=n_classes).tolist()
-    right = torch.bincount(part.labels, weights=is_right, minlength=n_classes).tolist()
+    counts = torch.bincount(labels, minlength=n_classes).tolist()
+    right = torch.bincount(labels, weights=is_right, minlength=n_classes).tolist()
     return Measured(
         accuracy=is_right.mean().item(),
-        loss=F.cross_entropy(logits.double(), part.labels).item(),
+        loss=F.cross_entropy(logits.double(), labels).item(),
         class_accuracy=tuple(a / n if n else None for a, n in zip(right, counts, strict=True)),
     )
 
@@ -314,3 +324,27 @@ def _step(
 def _check_finite(loss: float, what: str, step: int) -> None:
     if not math.isfinite(loss):
         raise DivergedError(f"the {what} loss must stay finite, got {loss} by step {step}")
+
+
+def save_weights(network: nn.Module, path: Path) -> None:
+    """Write a network's state, tied weights more than once, or leave the old file."""
+    state = {
+        name: value.detach().cpu().contiguous().clone()
+        for name, value in network.state_dict().items()
+    }
+    write_bytes(path, save(state))
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Read what `save_weights` wrote into a network of the same architecture.
+
+    Raises:
+        ArtefactError: The file is missing or damaged, or of another network.
+    """
+    try:
+        network.load_state_dict(load_file(path))
+    except (SafetensorError, OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ArtefactError(
+            f"{path} must hold the weights of the network, but: {reason}"
+        ) from error

@@ -7,16 +7,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import ClassVar
 
-from safetensors.torch import save
-from torch import nn
-
 from nasgtn.artefacts import (
+    ANCHOR_WEIGHTS,
+    ANCHORS,
     BASELINES,
     BEST,
     BEST_CHOICES,
     BEST_WEIGHTS,
     VERIFICATION,
-    write_bytes,
+    weights_name,
     write_text,
 )
 from nasgtn.errors import InvalidConfigError
@@ -26,6 +25,7 @@ from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
 from nasgtn.records import Evaluation, append_record, read_records, write_records
 from nasgtn.spaces import Architecture, SearchSpace
+from nasgtn.training import Trained, save_weights
 
 IS_CONTROL = "is_control"
 VALIDATION_ACCURACY = "validation_accuracy"
@@ -81,7 +81,8 @@ def verify_chosen(
 ) -> list[Evaluation]:
     """Train what was chosen, a line in `verification.jsonl` each, and keep the winner's weights.
 
-    What is in the file already is not trained again.
+    What is in the file already is not trained again, and neither is an anchor: its weights are
+    taken, and the seconds of its training count.
 
     Args:
         truth: Trains and measures.
@@ -96,7 +97,7 @@ def verify_chosen(
     """
     path, best = folder / VERIFICATION, folder / BEST
     best.mkdir(exist_ok=True)
-    keeping = _Keeping(truth, best)
+    keeping = _Keeping(truth, best, folder)
     done = {(record.architecture_id, record.seed): record for record in read_records(path)}
     todo = [(one, seed) for one in chosen.all for seed in seeds]
     n_done = sum((one.architecture_id, seed) in done for one, seed in todo)
@@ -105,6 +106,8 @@ def verify_chosen(
         key = one.architecture_id, seed
         if key not in done:
             record = evaluate(keeping, space.architecture(one.choices), seed=seed)
+            if key in keeping.anchors:
+                record = replace(record, seconds=record.seconds + keeping.anchors[key].seconds)
             done[key] = replace(record, metrics={**record.metrics, **_facts(one, chosen)})
             append_record(path, done[key])
         progress("verification", number, len(todo), _best_so_far(list(done.values())))
@@ -186,9 +189,16 @@ def evaluate_baselines(
 class _Keeping:
     """The ground truth, which leaves the weights of each network in a file."""
 
-    def __init__(self, truth: TrainedTruth, folder: Path) -> None:
+    def __init__(self, truth: TrainedTruth, best: Path, run: Path) -> None:
         self._truth = truth
-        self.folder = folder
+        self.folder = best
+        self._anchor_weights = run / ANCHOR_WEIGHTS
+        self.anchors = {
+            (record.architecture_id, record.seed): record
+            for record in read_records(run / ANCHORS)
+            if self._of_anchor(record.architecture_id, record.seed).exists()
+        }
+        """Records of the trainings that need not be repeated."""
 
     @property
     def name(self) -> str:
@@ -197,21 +207,21 @@ class _Keeping:
     def score(
         self, architecture: Architecture, *, seed: int, report: Report | None = None
     ) -> Scores:
-        trained = self._truth.train(architecture, seed=seed, report=report)
+        trained = self._train(architecture, seed, report)
         save_weights(trained.network, self.weights(architecture.id, seed))
         return self._truth.judge(trained)
 
     def weights(self, architecture_id: str, seed: int) -> Path:
-        return self.folder / f"{architecture_id}-{seed}.safetensors"
+        return self.folder / weights_name(architecture_id, seed)
 
+    def _train(self, architecture: Architecture, seed: int, report: Report | None) -> Trained:
+        anchor = self.anchors.get((architecture.id, seed))
+        if anchor is None:
+            return self._truth.train(architecture, seed=seed, report=report)
+        return self._truth.restore(anchor, self._of_anchor(architecture.id, seed))
 
-def save_weights(network: nn.Module, path: Path) -> None:
-    """Write a network's state, tied weights more than once, or leave the old file."""
-    state = {
-        name: value.detach().cpu().contiguous().clone()
-        for name, value in network.state_dict().items()
-    }
-    write_bytes(path, save(state))
+    def _of_anchor(self, architecture_id: str, seed: int) -> Path:
+        return self._anchor_weights / weights_name(architecture_id, seed)
 
 
 def _facts(one: Evaluation, chosen: Chosen) -> dict[str, float]:

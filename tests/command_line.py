@@ -62,6 +62,7 @@ def build(trial, task):
 '''
 
 QUICK = (
+    *("--set", "anchors.n=3"),
     *("--set", "gtn.generator.hidden=16", "--set", "gtn.generator.channels=[8, 4]"),
     *("--set", "gtn.curriculum.n_steps=4", "--set", "gtn.curriculum.batch_size=12"),
     *("--set", "gtn.warm_start.n_steps=5", "--set", "gtn.meta_training.n_meta_steps=2"),

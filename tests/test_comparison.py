@@ -152,6 +152,46 @@ def test_kept_evaluations_are_not_done_again(
     assert len(read_records(tmp_path / "records.jsonl")) == 3 * len(architectures)
 
 
+@pytest.mark.parametrize("kept", [1, -1], ids=["torn", "without its end"])
+def test_a_last_line_that_a_kill_cut_off_is_mended(
+    tiny_space: SearchSpace,
+    toy_splits: Splits,
+    architectures: list[Architecture],
+    tmp_path: Path,
+    kept: int,
+) -> None:
+    """In the truth's file as in the other: what is appended must not continue that line."""
+    paths = tmp_path / "records.jsonl", tmp_path / "truth.jsonl"
+    config = ComparisonConfig(records=paths[0], truth_records=paths[1])
+    params = estimators(["params"], tiny_space, toy_splits)
+    truth = evaluator("flops", tiny_space, toy_splits)
+    compare(params, truth, architectures[:4], config)
+    for path in paths:
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join([*lines[:3], lines[3][:kept]]))
+    compare(params, truth, architectures, config)
+    for path in paths:
+        ids = [json.loads(line)["architecture_id"] for line in path.read_text().splitlines()]
+        assert ids == [one.id for one in architectures]
+
+
+def test_estimators_are_paired_by_their_seed_if_asked(
+    tiny_space: SearchSpace, toy_splits: Splits, architectures: list[Architecture], tmp_path: Path
+) -> None:
+    compared = estimators(["real:1@0.02", "real:1@0.05"], tiny_space, toy_splits)
+    seeds: dict[bool, list[int]] = {}
+    for paired in (False, True):
+        path = tmp_path / f"{paired}.jsonl"
+        config = ComparisonConfig(records=path, paired=paired)
+        compare(compared, Wide(), architectures[:2], config)
+        seeds[paired] = [record.seed for record in read_records(path)]
+    assert len({*seeds[False]}) == 3
+    truth, first, second = (seeds[True][start : start + 2] for start in (0, 2, 4))
+    assert first == second
+    assert not {*truth} & {*first}
+    assert truth == seeds[False][:2]
+
+
 def test_records_made_with_other_settings_are_refused(tmp_path: Path) -> None:
     records = tmp_path / "new" / "records.jsonl"
     check_settings(records, {"seed": 0})

@@ -30,6 +30,7 @@ BUDGETS = {
     "train-generator": (*SMALL, "--quiet"),
     "compare": (*SMALL, "--architectures", "4", "--set", "proxy.n_steps=4", "--quiet"),
     "rank": ("--quiet",),
+    "audit": ("--quiet",),
     "verify": ("--quiet",),
     "export": ("--quiet",),
 }

@@ -50,6 +50,17 @@ def test_only_what_both_could_score_counts() -> None:
     assert row.seconds_per_candidate == 0.25
 
 
+def test_accuracy_is_the_mean_of_those_that_were_scored() -> None:
+    scored = [
+        dataclasses.replace(evaluation(i, -1.0), metrics={"accuracy": accuracy})
+        for i, accuracy in enumerate((0.5, 0.75))
+    ]
+    failed = dataclasses.replace(evaluation(2, None), metrics={"accuracy": 0.1})
+    row = estimate("gtn", [*scored, failed], KNOWN, seed=0)
+    assert (row.accuracy, row.flat()["accuracy"]) == (0.625, 0.625)
+    assert whole().accuracy is None
+
+
 def test_several_evaluations_of_one_architecture_are_their_mean() -> None:
     records = [evaluation(0, 1.0), evaluation(0, 4.0, seed=1), evaluation(1, None)]
     assert mean_scores(records) == {"0": 2.5}

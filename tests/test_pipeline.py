@@ -37,13 +37,14 @@ from nasgtn.verification import VerificationConfig
 
 QUICK = {
     "device": "cpu",
+    "anchors": {"n": 3},
     "gtn": {
         "generator": {"hidden": 16, "channels": [8, 4]},
         "curriculum": {"n_steps": 4, "batch_size": 12},
         "warm_start": {"n_steps": 5},
         "meta_training": {"n_meta_steps": 3, "n_images": 24},
     },
-    "search": {"trials": 6},
+    "search": {"trials": 8},
     "verification": {"candidates": 2, "control": 2},
     "training": {"epochs": 2},
 }
@@ -83,14 +84,22 @@ def timeless(path: Path) -> list[Evaluation]:
     return [replace(record, seconds=0.0) for record in read_records(path)]
 
 
-RECORDS = ("proxy.jsonl", "verification.jsonl", "baselines.jsonl")
+RECORDS = ("anchors.jsonl", "proxy.jsonl", "verification.jsonl", "baselines.jsonl")
 
 
 def test_the_whole_path_leaves_every_file(run: RunResult) -> None:
     names = {path.name for path in run.folder.iterdir()}
     assert names == {
         *("config.toml", "generator.safetensors", "generator.toml", "meta_training.jsonl"),
-        *("study.db", "proxy.jsonl", "baselines.jsonl", "verification.jsonl", "best"),
+        *(
+            "anchors",
+            "anchors.jsonl",
+            "study.db",
+            "proxy.jsonl",
+            "baselines.jsonl",
+            "verification.jsonl",
+            "best",
+        ),
         "report.html",
     }
     assert run.report.read_text().startswith("<!doctype html>")
@@ -112,7 +121,7 @@ def test_the_whole_path_twice_leaves_the_same_records(
 def test_the_result_says_what_the_records_say(run: RunResult, config: RunConfig) -> None:
     proxy = read_records(run.folder / "proxy.jsonl")
     verified = read_records(run.folder / "verification.jsonl")
-    assert run.n_candidates == len(proxy) == 6
+    assert run.n_candidates == len(proxy) == 8
     assert run.n_verified == len(verified) == 4
     assert [r.metrics["is_control"] for r in verified] == [0, 0, 1, 1]
     best = [one.architecture_id for one in best_candidates(proxy, 2)]
@@ -222,9 +231,9 @@ def test_more_can_be_verified_later(copied: Path) -> None:
 
 def test_status_tells_the_stage_and_how_far_it_is(copied: Path, run: RunResult) -> None:
     done = status(copied)
-    assert (done.stage, done.candidates, done.verified) == ("finished", 6, 4)
+    assert (done.stage, done.candidates, done.verified) == ("finished", 8, 4)
     assert (done.meta_steps, done.meta_steps_wanted) == (3, 3)
-    assert (done.candidates_wanted, done.verified_wanted, done.failed) == (6, 4, 0)
+    assert (done.candidates_wanted, done.verified_wanted, done.failed) == (8, 4, 0)
     best = best_candidates(read_records(copied / "proxy.jsonl"), 1)[0]
     assert done.best_score == best.score
     assert done.seconds > 0
@@ -332,7 +341,7 @@ def test_a_folder_that_is_no_run_cannot_be_resumed(copied: Path, tmp_path: Path)
         with pytest.raises(ArtefactError, match="must be the folder of a run"):
             work(tmp_path)
     text = (copied / "config.toml").read_text()
-    (copied / "config.toml").write_text(text.replace("format = 1", "format = 2"))
+    (copied / "config.toml").write_text(text.replace("format = 2", "format = 1"))
     for work in (resume, status, verify, write_report, run_data):
         with pytest.raises(ArtefactError, match="got format 2"):
             work(copied)
@@ -373,7 +382,7 @@ def test_a_disk_without_space_is_one_clear_line(config: RunConfig, tmp_path: Pat
     with pytest.raises(ArtefactError, match=r"proxy\.jsonl .*No space left .*is kept"):
         run_search(config, tmp_path / "run", progress=fill)
     assert len(read_records(tmp_path / "run" / "proxy.jsonl")) == 1
-    assert resume(tmp_path / "run").n_candidates == 6
+    assert resume(tmp_path / "run").n_candidates == 8
 
 
 FAILING_SPACE = """

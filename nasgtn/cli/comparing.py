@@ -5,11 +5,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from nasgtn.artefacts import GENERATOR_WEIGHTS, write_text
-from nasgtn.cli.generators import train_on
+from nasgtn.cli.generators import kept_generator
 from nasgtn.cli.tasks import space_of, splits_of
 from nasgtn.comparison import (
     ComparisonConfig,
@@ -23,7 +22,7 @@ from nasgtn.data import Splits
 from nasgtn.estimates import Comparison
 from nasgtn.evaluation import Evaluator
 from nasgtn.evaluation.ground_truth import TableTruth, TrainedTruth
-from nasgtn.gtn import TrainedGenerator, load_generator
+from nasgtn.gtn import load_generator
 from nasgtn.preparation import describe_task
 from nasgtn.progress import Progress
 from nasgtn.randomness import derive_seed
@@ -59,16 +58,13 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
     space, splits = space_of(config), splits_of(config).to(device)
     records = _records(config, request, splits)
     space.check(splits.task, seed=config.seed)
-    truth: Evaluator = (
-        TrainedTruth(space, splits, config.training, device=device)
-        if request.truth == TRAINED
-        else TableTruth.read(request.truth)
-    )
+    truth = truth_of(config, request.truth, space, splits)
     trained = None
     if request.generator is not None:
         trained = load_generator(request.generator, task=splits.task, device=device)
     elif "gtn" in request.estimators:
-        trained = _train(config, space, splits, records, progress=progress)
+        kept = records and records.with_name(records.name + ".generator")
+        trained = kept_generator(config, space, splits, kept, progress=progress)
     gtn = trained.config if trained else config.gtn
     architectures = space.sample_distinct(
         request.n_architectures, derive_seed(config.seed, "comparison"), splits.task
@@ -111,47 +107,46 @@ def write_page(
     write_text(path, render_comparison(data))
 
 
-def _train(
-    config: "RunConfig",
-    space: SearchSpace,
-    splits: Splits,
-    records: Path | None,
-    *,
-    progress: Progress,
-) -> TrainedGenerator:
-    """Train a generator, or take the one that is kept beside the records."""
-    if records is None:
-        with TemporaryDirectory() as folder:
-            return train_on(config, space, splits, Path(folder), progress=progress)
-    kept = records.with_name(records.name + ".generator")
-    if (kept / GENERATOR_WEIGHTS).exists():
-        return load_generator(kept, task=splits.task, device=splits.train.images.device)
-    kept.mkdir(parents=True, exist_ok=True)
-    return train_on(config, space, splits, kept, progress=progress)
+def truth_of(config: "RunConfig", name: str, space: SearchSpace, splits: Splits) -> Evaluator:
+    """Make the truth: `TRAINED`, or FILE:COLUMN of a table."""
+    if name != TRAINED:
+        return TableTruth.read(name)
+    return TrainedTruth(space, splits, config.training, device=splits.train.images.device)
+
+
+def settings_of(config: "RunConfig", truth: str, splits: Splits) -> dict[str, object]:
+    """Collect what an estimator's evaluation depends on, but for a generator from elsewhere.
+
+    Neither the estimators nor how many architectures are part of it.
+    """
+    tables = {name: asdict(getattr(config, name)) for name in ("gtn", "proxy")}
+    return {**_truth_settings(config, truth, splits), **tables}
+
+
+def _truth_settings(config: "RunConfig", truth: str, splits: Splits) -> dict[str, object]:
+    return {
+        **{name: asdict(getattr(config, name)) for name in ("data", "space", "training")},
+        "task": describe_task(splits),
+        "seed": config.seed,
+        "truth": truth,
+        "files": [_digest(config.space.name), _digest(truth.rpartition(":")[0])],
+    }
 
 
 def _records(config: "RunConfig", request: Request, splits: Splits) -> Path | None:
     """Check the truth's file, and find the one of the estimators' evaluations.
 
-    What they depend on is neither the estimators nor how many architectures. Evaluations made with
-    another generator or proxy have another file: they never meet, and share the truth.
+    Evaluations made with another generator or proxy have another file: they never meet, and share
+    the truth.
     """
     if request.out is None:
         return None
-    truth = {
-        **{name: asdict(getattr(config, name)) for name in ("data", "space", "training")},
-        "task": describe_task(splits),
-        "seed": config.seed,
-        "truth": request.truth,
-        "files": [_digest(config.space.name), _digest(request.truth.rpartition(":")[0])],
-    }
     weights = request.generator and request.generator / GENERATOR_WEIGHTS
     settings = {
-        **truth,
-        **{name: asdict(getattr(config, name)) for name in ("gtn", "proxy")},
+        **settings_of(config, request.truth, splits),
         "generator": _digest(weights) if weights else None,
     }
-    check_settings(request.out, truth)
+    check_settings(request.out, _truth_settings(config, request.truth, splits))
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     records = request.out.with_name(f"{request.out.stem}.{digest}{request.out.suffix}")
     check_settings(records, settings)

@@ -1,22 +1,25 @@
-"""What the commands around a trained generator do: train one, load one, rank with one."""
+"""What the commands around a trained generator do: train one, rank with one, audit one."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasgtn.anchors import ValidatedTruth, draw_anchors, evaluate_anchors
 from nasgtn.artefacts import GENERATOR_WEIGHTS
+from nasgtn.audit import audit
 from nasgtn.cli.tasks import describe_architecture, read_architectures, space_of, splits_of
 from nasgtn.configuration import VERSIONS, pick_device, save_config, versions
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError
-from nasgtn.evaluation import evaluate
+from nasgtn.evaluation import TrainedTruth, evaluate
 from nasgtn.evaluation.proxy import GtnProxy
+from nasgtn.findings import Audit, write_audit
 from nasgtn.gtn import TrainedGenerator, load_generator
 from nasgtn.gtn import train_generator as train
 from nasgtn.progress import Progress
 from nasgtn.randomness import derive_seed
 from nasgtn.records import Evaluation
-from nasgtn.spaces import Architecture, SearchSpace
+from nasgtn.spaces import Architecture, SearchSpace, hold_out
 
 if TYPE_CHECKING:
     from nasgtn.configuration import RunConfig
@@ -32,23 +35,76 @@ def train_into(config: "RunConfig", folder: Path, *, progress: Progress) -> Trai
         raise ArtefactError(f"--out must be a folder without a generator, but {folder} has one")
     splits, space = splits_of(config).to(pick_device(config.device)), space_of(config)
     space.check(splits.task, seed=config.seed)
+    hold_out(space, config.gtn.meta_training.hold_out, splits.task)  # refused before any work
     folder.mkdir(parents=True, exist_ok=True)
     save_config(config, folder, {VERSIONS: versions()})
     return train_on(config, space, splits, folder, progress=progress)
 
 
 def train_on(
-    config: "RunConfig", space: SearchSpace, splits: Splits, folder: Path, *, progress: Progress
+    config: "RunConfig",
+    space: SearchSpace,
+    splits: Splits,
+    folder: Path | None,
+    *,
+    exclude: frozenset[str] = frozenset(),
+    progress: Progress,
 ) -> TrainedGenerator:
-    """Train a generator as a run with this configuration would."""
+    """Train anchors and generator as a run with this configuration would.
+
+    Args:
+        config: Of the run.
+        space: Where learners and anchors come from.
+        splits: The real data, on the device to train on.
+        folder: Existing; gets the files of anchors and generator. None: nothing is kept.
+        exclude: Ids of architectures that are no anchors, since they will judge the generator.
+        progress: Told after each training and meta-step.
+    """
+    truth = TrainedTruth(space, splits, config.training, device=splits.train.images.device)
+    anchors = evaluate_anchors(
+        ValidatedTruth(truth),
+        draw_anchors(space, splits.task, config.anchors.n, seed=config.seed, exclude=exclude),
+        folder,
+        seed=derive_seed(config.seed, "anchors"),
+        progress=progress,
+    )
     return train(
         space,
         splits,
         config.gtn,
         seed=config.seed,
+        anchors=anchors,
         folder=folder,
         progress=progress,
     )
+
+
+def kept_generator(
+    config: "RunConfig",
+    space: SearchSpace,
+    splits: Splits,
+    folder: Path | None,
+    *,
+    exclude: frozenset[str] = frozenset(),
+    progress: Progress,
+) -> TrainedGenerator:
+    """Load the generator of a folder, or train it there; without a folder it is not kept."""
+    if folder is not None and (folder / GENERATOR_WEIGHTS).exists():
+        return load_generator(folder, task=splits.task, device=splits.train.images.device)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    return train_on(config, space, splits, folder, exclude=exclude, progress=progress)
+
+
+def audit_generator(config: "RunConfig", folder: Path, *, progress: Progress) -> Audit:
+    """Audit the synthetic data of a generator, and leave what was found in its folder."""
+    device = pick_device(config.device)
+    splits, space = splits_of(config).to(device), space_of(config)
+    space.check(splits.task, seed=config.seed)
+    trained = load_generator(folder, task=splits.task, device=device)
+    found = audit(trained, space, splits, config.training, seed=config.seed, progress=progress)
+    write_audit(folder, found)
+    return found
 
 
 def rank_architectures(
@@ -74,7 +130,7 @@ def rank_architectures(
         space,
         splits.task,
         trained.synthesise(),
-        splits.validation,
+        splits.probe(config.proxy.n_images),
         config.proxy,
         trained.config.inner_loop,
     )

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 from nasgtn import __version__
-from nasgtn.cli import listings, outputs, search, stages, starting
+from nasgtn.cli import auditing, listings, outputs, search, stages, starting, transfer
 from nasgtn.cli.progress import INTERRUPTED
 from nasgtn.errors import NasgtnError
 
@@ -42,9 +42,11 @@ for _command in (
     search.status,
     stages.train_generator,
     stages.rank,
+    auditing.audit,
     stages.verify,
     stages.report,
     stages.compare,
+    transfer.transfer,
     outputs.export,
     outputs.dashboard,
     starting.new_space,

@@ -23,6 +23,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "seed": ("seed",),
     "device": ("device",),
     "generator": ("generator",),
+    "hold_out": ("gtn.meta_training.hold_out",),
     "trials": ("search.trials",),
     "objective": ("search.objectives",),
     "sampler": ("search.sampler",),

@@ -24,6 +24,12 @@ file_type = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.command("train-generator")
 @task_options
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
+@click.option(
+    "--hold-out",
+    multiple=True,
+    metavar="CHOICE=VALUE[,...]",
+    help="Never train on networks of this family (repeatable).",
+)
 @output_options
 def train_generator(out: Path, as_json: bool, quiet: bool, **values: object) -> None:
     """Train a generator alone, for `rank` and `search`."""

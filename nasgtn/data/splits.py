@@ -63,6 +63,16 @@ class Splits:
     validation: Part
     test: Part
 
+    def probe(self, n: int) -> Part:
+        """Take `n` real images to score by: validation, and training where that is too small.
+
+        Few images make a coarse score, and no test image may fill them up.
+        """
+        part, rest = self.validation.first(n), self.train.first(max(0, n - len(self.validation)))
+        if not len(rest):
+            return part
+        return Part(torch.cat([part.images, rest.images]), torch.cat([part.labels, rest.labels]))
+
     def shrunk(self, size: int) -> "Splits":
         """Make the images smaller: their longer side at most `size` pixels; 0: as they are."""
         task = self.task.shrunk(size)

@@ -13,9 +13,10 @@ from nasgtn.data.splits import Splits
 from nasgtn.errors import InvalidDataError, UnknownNameError
 from nasgtn.evaluation.evaluator import Report, Scores
 from nasgtn.randomness import derive_seed
+from nasgtn.records import Evaluation
 from nasgtn.spaces import Architecture, SearchSpace
 from nasgtn.spaces.cost import count_parameters
-from nasgtn.training import Trained, TrainingConfig, measure, train
+from nasgtn.training import Trained, TrainingConfig, load_weights, measure, train
 
 NAME = "ground_truth"
 
@@ -51,6 +52,24 @@ class TrainedTruth:
     ) -> Scores:
         """Train, then measure the test part; `report` is told epoch and validation accuracy."""
         return self.judge(self.train(architecture, seed=seed, report=report))
+
+    def restore(self, record: Evaluation, weights: Path) -> Trained:
+        """Rebuild what a training left: its weights, and what its record tells.
+
+        Raises:
+            ArtefactError: The file of the weights is damaged.
+        """
+        network = self._space.network(record.choices, self._splits.task, seed=0)
+        load_weights(network, weights)
+        network.to(self._splits.test.images.device)
+        return Trained(
+            network=network.eval(),
+            validation_accuracy=record.metrics["validation_accuracy"],
+            validation_loss=record.metrics["validation_loss"],
+            n_epochs=int(record.metrics["n_epochs"]),
+            n_steps=int(record.metrics["n_steps"]),
+            curve=record.curve,
+        )
 
     def judge(self, trained: Trained) -> Scores:
         """Measure a trained network on the test part."""

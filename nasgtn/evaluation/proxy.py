@@ -16,12 +16,23 @@ from torch.nn import functional as F
 from nasgtn.data import Part, Splits
 from nasgtn.errors import DivergedError, InvalidConfigError
 from nasgtn.evaluation.evaluator import Report, Scores
-from nasgtn.gtn import InnerLoopConfig, Learner, SyntheticData, steps
+from nasgtn.gtn import InnerLoopConfig, Learner, SyntheticData, soft_accuracy, steps
 from nasgtn.randomness import derive_seed, torch_rng
 from nasgtn.spaces import Architecture, SearchSpace
 from nasgtn.task import Task
 
-METRICS = ("accuracy", "loss", "accuracy_area", "loss_area", "training_loss")
+METRICS = (
+    "soft_accuracy",
+    "accuracy",
+    "loss",
+    "soft_accuracy_area",
+    "accuracy_area",
+    "loss_area",
+    "training_loss",
+    "late_training_loss",
+)
+LATE = 0.25
+"""Share of the steps, from the end, whose losses `late_training_loss` sums up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +45,16 @@ class ProxyConfig:
     """Synthetic steps; None: all that the curriculum has."""
     n_seeds: int = 1
     """Initial weights of each architecture; the score is the mean."""
-    metric: str = "accuracy"
-    """`accuracy` or `loss` (its negative) after the last step, on validation images;
-    `accuracy_area`, `loss_area`: their means over the probes; `training_loss`: the negative mean
-    of the training losses. Higher is better in all."""
+    metric: str = "soft_accuracy"
+    """`soft_accuracy` (see `nasgtn.gtn.scores`), `accuracy` or `loss` (its negative) on real
+    images after the last step; `*_area`: their means over the probes; `training_loss`: the
+    negative mean of the training losses, `late_training_loss`: of the last quarter of them. Higher
+    is better in all."""
     n_probes: int = 1
     """How often validation is looked at, evenly spaced, the last time after the last step."""
     n_images: int = 512
-    """Validation images of a probe, at most."""
+    """Real images of a probe, at most: validation images, and training images where those are
+    too few."""
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
@@ -62,7 +75,8 @@ class GtnProxy:
         task: What their networks are built for, but for the size of the images.
         synthetic: The generator's batches, made once; networks are built for images of their
             size, and the real ones are resized to it.
-        validation: Real images that the probes look at; networks run on their device.
+        probe: Real images to be scored on, at most `config.n_images` of them; networks run on
+            their device.
         config: How long, how often, what counts.
         inner_loop: The optimiser that the batches were made for.
     """
@@ -74,7 +88,7 @@ class GtnProxy:
         space: SearchSpace,
         task: Task,
         synthetic: SyntheticData,
-        validation: Part,
+        probe: Part,
         config: ProxyConfig,
         inner_loop: InnerLoopConfig,
     ) -> None:
@@ -87,10 +101,8 @@ class GtnProxy:
         self._synthetic = SyntheticData(*(rows[:n_steps] for rows in synthetic))
         height, width = synthetic.images.shape[-2:]
         task = replace(task, height=height, width=width)
-        validation = validation.resized(height, width)
-        self._probing = _Probing(
-            space, task, validation.first(config.n_images), config, inner_loop
-        )
+        probe = probe.first(config.n_images).resized(height, width)
+        self._probing = _Probing(space, task, probe, config, inner_loop)
 
     def score(
         self, architecture: Architecture, *, seed: int, report: Report | None = None
@@ -104,7 +116,7 @@ class RealSteps:
     Args:
         space: Where the architectures come from.
         splits: Learns from the training part, in shuffled passes, another order for each seed;
-            the probes look at the validation part. Test is never read.
+            the probes look at validation and training images. Test is never read.
         batches: Steps, and images a step.
         config: As for the proxy; its `n_steps` is not read.
         inner_loop: The optimiser.
@@ -128,28 +140,32 @@ class RealSteps:
             self._rate = learning_rate
             self.name += f"@{learning_rate:g}"
         self._train, self._n_classes = splits.train, splits.task.n_classes
-        probe = splits.validation.first(config.n_images)
+        probe = splits.probe(config.n_images)
         self._probing = _Probing(space, splits.task, probe, config, inner_loop)
 
     def score(
         self, architecture: Architecture, *, seed: int, report: Report | None = None
     ) -> Scores:
-        rng = torch_rng(derive_seed(seed, "batches"))
-        n_images = self._n_steps * self._batch_size
-        passes = [
-            torch.randperm(len(self._train), generator=rng)
-            for _ in range(-(-n_images // len(self._train)))
-        ]
-        index = torch.cat(passes)[:n_images].view(self._n_steps, self._batch_size)
-        index = index.to(self._train.labels.device)
-        setting = self._train.images.new_ones(self._n_steps)
-        real = SyntheticData(
-            self._train.images[index],
-            F.one_hot(self._train.labels[index], self._n_classes).to(setting.dtype),
-            setting * self._rate,
-            setting * self._momentum,
-        )
+        batches = self._n_steps, self._batch_size
+        images, labels = real_batches(self._train, self._n_classes, batches, seed=seed)
+        setting = images.new_ones(self._n_steps)
+        real = SyntheticData(images, labels, setting * self._rate, setting * self._momentum)
         return self._probing.score(architecture, real, seed, report)
+
+
+def real_batches(
+    train: Part, n_classes: int, batches: tuple[int, int], *, seed: int
+) -> tuple[
+    Float[Tensor, "steps batch channels height width"], Float[Tensor, "steps batch classes"]
+]:
+    """Draw real batches, so many and so large, from shuffled passes; labels become one-hot."""
+    rng = torch_rng(derive_seed(seed, "batches"))
+    n_steps, batch_size = batches
+    n_images = n_steps * batch_size
+    passes = [torch.randperm(len(train), generator=rng) for _ in range(-(-n_images // len(train)))]
+    index = torch.cat(passes)[:n_images].view(n_steps, batch_size).to(train.labels.device)
+    images = train.images[index]
+    return images, F.one_hot(train.labels[index], n_classes).to(images.dtype)
 
 
 @dataclass(frozen=True)
@@ -204,8 +220,8 @@ class _Probing:
         return learners[0], torch.stack([learner.initial for learner in learners])
 
     @torch.no_grad()
-    def _probe(self, learner: Learner, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """Measure accuracy and negative loss on the validation images; mean over the seeds."""
+    def _probe(self, learner: Learner, parameters: Tensor) -> tuple[Tensor, ...]:
+        """Measure soft accuracy, accuracy and negative loss; means over the seeds."""
         images, labels = self.probe.images, self.probe.labels
         if parameters.dim() == 2:
             logits = vmap(learner.logits, in_dims=(0, None))(parameters, images)
@@ -214,17 +230,18 @@ class _Probing:
         n_seeds = len(logits)
         accuracy = (logits.argmax(dim=-1) == labels).float().mean()
         loss = F.cross_entropy(logits.flatten(0, 1), labels.repeat(n_seeds))
-        return accuracy, -loss
+        return soft_accuracy(logits, labels).mean(), accuracy, -loss
 
 
-def _summary(probes: list[tuple[Tensor, Tensor]], losses: list[Tensor]) -> dict[str, float]:
+def _summary(probes: list[tuple[Tensor, ...]], losses: list[Tensor]) -> dict[str, float]:
     """Name the numbers of `METRICS`; one transfer from the device."""
-    accuracies, negative_losses = (torch.stack(values) for values in zip(*probes, strict=True))
+    measured = [torch.stack(values) for values in zip(*probes, strict=True)]
+    training = torch.stack(losses)
+    n_late = math.ceil(LATE * len(losses))
     values = (
-        accuracies[-1],
-        negative_losses[-1],
-        accuracies.mean(),
-        negative_losses.mean(),
-        -torch.stack(losses).mean(),
+        *(values[-1] for values in measured),
+        *(values.mean() for values in measured),
+        -training.mean(),
+        -training[-n_late:].mean(),
     )
     return dict(zip(METRICS, torch.stack(values).tolist(), strict=True))

@@ -4,8 +4,9 @@ from nasgtn.gtn.curriculum import VARIANTS, Curriculum, CurriculumConfig
 from nasgtn.gtn.generator import Generator, GeneratorConfig
 from nasgtn.gtn.inner_loop import SyntheticData, Unrolled, soft_cross_entropy, steps, unroll
 from nasgtn.gtn.learner import Learner
-from nasgtn.gtn.meta_training import MetaStep, MetaTraining, MetaTrainingConfig, meta_loss
+from nasgtn.gtn.meta_training import MetaStep, MetaTraining, MetaTrainingConfig, Taught, teach
 from nasgtn.gtn.optimisers import InnerLoopConfig
+from nasgtn.gtn.scores import soft_accuracy
 from nasgtn.gtn.synthesis import Gtn, SynthesisConfig
 from nasgtn.gtn.trained import GtnConfig, TrainedGenerator, load_generator, save_generator
 from nasgtn.gtn.training import train_generator
@@ -26,14 +27,16 @@ __all__ = [
     "MetaTrainingConfig",
     "SynthesisConfig",
     "SyntheticData",
+    "Taught",
     "TrainedGenerator",
     "Unrolled",
     "WarmStartConfig",
     "load_generator",
-    "meta_loss",
     "save_generator",
+    "soft_accuracy",
     "soft_cross_entropy",
     "steps",
+    "teach",
     "train_generator",
     "unroll",
     "warm_start",

@@ -2,10 +2,13 @@
 
 import math
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from statistics import fmean
+from typing import ClassVar, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
@@ -14,9 +17,12 @@ from nasgtn.data import Part
 from nasgtn.errors import DivergedError, InvalidConfigError
 from nasgtn.gtn.inner_loop import unroll
 from nasgtn.gtn.learner import Learner
+from nasgtn.gtn.rank_term import RankTerm
+from nasgtn.gtn.scores import soft_accuracy
 from nasgtn.gtn.synthesis import Gtn
 from nasgtn.randomness import derive_seed, torch_rng
-from nasgtn.spaces import SearchSpace
+from nasgtn.records import Evaluation
+from nasgtn.spaces import Family, SearchSpace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +31,7 @@ class MetaTrainingConfig:
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
-    n_meta_steps: int = 300
+    n_meta_steps: int = 120
     """0 leaves the generator as the warm start made it."""
     learning_rate: float = 0.001
     settings_learning_rate: float = 0.003
@@ -37,26 +43,54 @@ class MetaTrainingConfig:
     """Gradients are cut to this many times their running mean norm."""
     probe_every: int = 4
     """Steps between intermediate meta-losses; the last step always has one."""
-    n_images: int = 128
+    n_images: int = 192
     """Real images of each meta-loss."""
     learners: int = 1
     """Networks a meta-step, each of a new random architecture."""
+    hold_out: tuple[str, ...] = ()
+    """Families that no learner belongs to, each as `choice=value[,choice=value]`."""
+    rank_weight: float = 0.3
+    """Of the rank term, beside a weight of 1 for cross-entropy; 0: none."""
+    rank_temperature: float = 0.5
+    """Difference of two scores, in standard deviations, at which their order counts as settled."""
+    anchor_share: float = 0.5
+    """Share of the meta-steps whose learner is an anchor, where there are anchors, in [0, 1]."""
+    held_out_anchors: float = 0.25
+    """Share of the anchors that nothing is learned from: they choose which state is kept."""
+    patience: int = 4
+    """So many looks at the held-out anchors in a row that find no better order end
+    meta-training."""
     checkpointed: bool = False
     """Compute each inner step again on the way back: less memory, about a third more time."""
-    save_every: int = 50
-    """Meta-steps between checkpoints that an interrupted run goes on from."""
+    save_every: int = 40
+    """Meta-steps between looks at the held-out anchors, and between checkpoints that an
+    interrupted run goes on from."""
     max_skipped: int = 20
     """So many meta-steps in a row without a finite meta-loss end meta-training."""
 
     def __post_init__(self) -> None:
-        for name in ("probe_every", "n_images", "learners", "save_every", "max_skipped"):
-            if getattr(self, name) < 1:
-                raise InvalidConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("learning_rate", "settings_learning_rate", "epsilon", "clip"):
-            if not getattr(self, name) > 0:
-                raise InvalidConfigError(f"{name} must be above 0, got {getattr(self, name)}")
-        if self.n_meta_steps < 0:
-            raise InvalidConfigError(f"n_meta_steps must be at least 0, got {self.n_meta_steps}")
+        for names, holds, what in _LIMITS:
+            for name in names:
+                if not holds(getattr(self, name)):
+                    raise InvalidConfigError(f"{name} must be {what}, got {getattr(self, name)}")
+        for family in self.hold_out:
+            Family.parse(family)
+
+
+_LIMITS: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
+    (("n_meta_steps", "rank_weight"), lambda value: 0 <= value < math.inf, "at least 0"),
+    (
+        ("probe_every", "n_images", "learners", "patience", "save_every", "max_skipped"),
+        lambda value: value >= 1,
+        "at least 1",
+    ),
+    (
+        ("learning_rate", "settings_learning_rate", "epsilon", "clip", "rank_temperature"),
+        lambda value: value > 0,
+        "above 0",
+    ),
+    (("anchor_share", "held_out_anchors"), lambda value: 0 <= value <= 1, "in [0, 1]"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,19 +103,30 @@ class MetaStep:
     """Mean over the probes, in nats; None where it was not finite and the step was skipped."""
     accuracy: float
     """Of the learners after their last step, on a real batch; mean over the learners."""
+    rank_loss: float | None
+    """The rank term, in nats; None where no learner was an anchor."""
     gradient_norm: float | None
     seconds: float
+    order: float | None = None
+    """Share of the pairs with a held-out anchor that score in the right order after this
+    meta-step, in [0, 1]; None where nobody looked."""
 
 
-def meta_loss(
+class Taught(NamedTuple):
+    """How well a learner does that the synthetic batches taught."""
+
+    cross_entropy: Float[Tensor, ""]
+    """Mean over the probes in nats, with its graph (arXiv 1912.07768, sec. 3)."""
+    score: Float[Tensor, ""]
+    """Soft accuracy after the last step, in [0, 1], with its graph."""
+    accuracy: Float[Tensor, ""]
+    """After the last step, in [0, 1]."""
+
+
+def teach(
     gtn: Gtn, learner: Learner, train: Part, config: MetaTrainingConfig, rng: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Teach one learner and measure it on fresh real batches.
-
-    Returns:
-        The mean cross-entropy over the probes in nats, with its graph (arXiv 1912.07768, sec. 3),
-        and the accuracy after the last step.
-    """
+) -> Taught:
+    """Teach one learner and measure it on fresh real batches."""
     data = gtn.synthesise(rng, checkpointed=config.checkpointed)
     n_steps = len(data.images)
     probes = {*range(config.probe_every, n_steps + 1, config.probe_every), n_steps}
@@ -93,7 +138,7 @@ def meta_loss(
         keep=probes,
         graph="checkpointed" if config.checkpointed else "whole",
     )
-    losses, accuracy = [], torch.zeros(())
+    losses = []
     for parameters in unrolled.parameters.values():
         real = train.sample(config.n_images, rng)
         if config.checkpointed:
@@ -101,8 +146,11 @@ def meta_loss(
         else:
             logits = learner.logits(parameters, real.images)
         losses.append(F.cross_entropy(logits, real.labels))
-        accuracy = (logits.detach().argmax(dim=1) == real.labels).float().mean()
-    return torch.stack(losses).mean(), accuracy
+    return Taught(
+        torch.stack(losses).mean(),
+        soft_accuracy(logits, real.labels),
+        (logits.detach().argmax(dim=1) == real.labels).float().mean(),
+    )
 
 
 class MetaTraining:
@@ -117,15 +165,26 @@ class MetaTraining:
         train: Real images that the learners are measured on.
         config: The outer loop.
         seed: Decides architectures, initial weights and real batches.
+        anchors: Architectures of known merit (their score), for the rank term.
     """
 
     def __init__(
-        self, gtn: Gtn, space: SearchSpace, train: Part, config: MetaTrainingConfig, *, seed: int
+        self,
+        gtn: Gtn,
+        space: SearchSpace,
+        train: Part,
+        config: MetaTrainingConfig,
+        *,
+        seed: int,
+        anchors: Sequence[Evaluation] = (),
     ) -> None:
         self.gtn = gtn
         self.n_done = 0
         """Meta-steps so far."""
         self._space, self._train, self._config, self._seed = space, train, config, seed
+        self._anchors = anchors
+        merits = [anchor.score for anchor in anchors]
+        self._rank_term = RankTerm(torch.tensor(merits), config.rank_temperature)
         self._optimiser = _make_optimiser(gtn, config)
         self._n_skipped = 0
         self._running_norm: float | None = None
@@ -140,7 +199,7 @@ class MetaTraining:
         for group in self._optimiser.param_groups:
             group["lr"] = group["initial_lr"] * self._annealing()
         self._optimiser.zero_grad()
-        loss, accuracy = self._backward()
+        loss, accuracy, rank_loss = self._backward()
         gradients = [p.grad for p in self.gtn.parameters() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients).item()
         finite = math.isfinite(loss) and math.isfinite(norm)
@@ -159,6 +218,7 @@ class MetaTraining:
             meta_step=self.n_done,
             meta_loss=loss if finite else None,
             accuracy=accuracy,
+            rank_loss=rank_loss if finite else None,
             gradient_norm=norm if finite else None,
             seconds=time.perf_counter() - start,
         )
@@ -173,7 +233,8 @@ class MetaTraining:
         norm = math.nan if self._running_norm is None else self._running_norm
         counters = torch.tensor([self.n_done, self._n_skipped, norm], dtype=torch.float64)
         learned = {f"gtn.{name}": value for name, value in self.gtn.state_dict().items()}
-        return {**learned, **moments, "counters": counters}
+        scores = self._rank_term.scores
+        return {**learned, **moments, "counters": counters, "anchor_scores": scores}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go back to a state that `state` returned."""
@@ -186,24 +247,56 @@ class MetaTraining:
                 _, index, moment = name.split(".")
                 whole["state"].setdefault(int(index), {})[moment] = value
         self._optimiser.load_state_dict(whole)
+        self._rank_term.scores = state["anchor_scores"].clone()
         done, skipped, norm = state["counters"].tolist()
         self.n_done, self._n_skipped = int(done), int(skipped)
         self._running_norm = None if math.isnan(norm) else norm
 
-    def _backward(self) -> tuple[float, float]:
-        """Add up the meta-gradients of this meta-step's learners; return loss and accuracy."""
-        losses, accuracies = [], []
+    def _backward(self) -> tuple[float, float, float | None]:
+        """Add up the meta-gradients of this meta-step's learners.
+
+        Returns:
+            Means over the learners: meta-loss, accuracy, and the rank term of those that are
+            anchors.
+        """
+        losses, accuracies, rank_losses = [], [], []
         for index in range(self._config.learners):
             stream = derive_seed(self._seed, "meta-step", self.n_done, index)
-            network = self._space.sample_network(stream, self.gtn.task)
-            learner = Learner(network.to(self._train.images.device), owned=True)
-            loss, accuracy = meta_loss(
-                self.gtn, learner, self._train, self._config, torch_rng(stream)
+            anchor = self._anchor(self.n_done * self._config.learners + index)
+            network = (
+                self._space.sample_network(stream, self.gtn.task)
+                if anchor is None
+                else self._space.network(self._anchors[anchor].choices, self.gtn.task, seed=stream)
             )
+            learner = Learner(network.to(self._train.images.device), owned=True)
+            taught = teach(self.gtn, learner, self._train, self._config, torch_rng(stream))
+            loss = taught.cross_entropy
+            if anchor is not None:
+                score = taught.score.cpu()
+                rank_loss = self._rank_term.loss(anchor, score)
+                self._rank_term.remember(anchor, score.item())
+                rank_losses.append(rank_loss.item())
+                loss = loss + self._config.rank_weight * rank_loss.to(loss.device)
             (loss / self._config.learners).backward()
             losses.append(loss.detach())
-            accuracies.append(accuracy)
-        return torch.stack(losses).mean().item(), torch.stack(accuracies).mean().item()
+            accuracies.append(taught.accuracy)
+        return (
+            torch.stack(losses).mean().item(),
+            torch.stack(accuracies).mean().item(),
+            fmean(rank_losses) if rank_losses else None,
+        )
+
+    def _anchor(self, number: int) -> int | None:
+        """Choose the anchor that the learner of this number is: each once in a random order."""
+        if not self._anchors or self._config.rank_weight == 0:
+            return None
+        share = self._config.anchor_share
+        turn = math.floor(number * share)
+        if math.floor((number + 1) * share) == turn:
+            return None
+        lap, place = divmod(turn, len(self._anchors))
+        rng = torch_rng(derive_seed(self._seed, "anchors", lap))
+        return int(torch.randperm(len(self._anchors), generator=rng)[place])
 
     def _annealing(self) -> float:
         """Cosine from 1 to a tenth over the meta-steps."""

@@ -60,6 +60,10 @@ class TrainedGenerator:
     meta_steps: int
     seconds: float
     """Warm start and meta-training together, in wall-clock time."""
+    anchors: tuple[str, ...] = ()
+    """Ids of the architectures whose accuracies it learned from: they judge it no more."""
+    anchor_seconds: float = 0.0
+    """What the trainings of the anchors took."""
 
     @property
     def task(self) -> Task:
@@ -79,8 +83,11 @@ def save_generator(trained: TrainedGenerator, folder: Path) -> None:
         "seed": trained.seed,
         "meta_steps": trained.meta_steps,
         "seconds": trained.seconds,
-        "task": asdict(trained.task),
+        "anchors": trained.anchors,
+        "anchor_seconds": trained.anchor_seconds,
         "gtn": asdict(trained.config),
+        # Last, since it has no defaults: so a file that was cut off is noticed.
+        "task": asdict(trained.task),
     }
     write_text(folder / GENERATOR_CONFIG, tomli_w.dumps(facts))
 
@@ -115,6 +122,8 @@ def load_generator(
             seed=facts["seed"],
             meta_steps=facts["meta_steps"],
             seconds=facts["seconds"],
+            anchors=tuple(facts["anchors"]),
+            anchor_seconds=facts["anchor_seconds"],
         )
         trained.gtn.load_state_dict(read_tensors(folder / GENERATOR_WEIGHTS))
     except ArtefactError:

@@ -2,14 +2,17 @@
 
 import json
 import time
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from nasgtn.artefacts import META_CHECKPOINT, META_TRAINING, write_text
 from nasgtn.data import Splits
 from nasgtn.gtn.meta_training import MetaStep, MetaTraining
+from nasgtn.gtn.selection import Jury
 from nasgtn.gtn.synthesis import Gtn
 from nasgtn.gtn.trained import (
     GtnConfig,
@@ -21,70 +24,147 @@ from nasgtn.gtn.trained import (
 from nasgtn.gtn.warm_start import warm_start
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed, torch_rng
-from nasgtn.spaces import SearchSpace
+from nasgtn.records import Evaluation
+from nasgtn.spaces import SearchSpace, hold_out
+
+INDIFFERENCE = 0.03
+"""Among states whose orders differ by less, the one that has learned longer is kept: a handful of
+anchors cannot tell them apart."""
+JURY_IMAGES = 512
+"""Real images that held-out anchors are scored on, as many as the proxy's."""
 
 
-def train_generator(
+def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and where it writes
     space: SearchSpace,
     splits: Splits,
     config: GtnConfig,
     *,
     seed: int,
+    anchors: Sequence[Evaluation] = (),
     folder: Path | None = None,
     progress: Progress = silent,
 ) -> TrainedGenerator:
     """Train a generator whose synthetic batches teach the networks of `space`.
 
-    Reads the training part alone. Runs on the device of `splits`.
+    Learns from the training part alone. Where there are anchors, the generator also learns to
+    make them score in the order of their merits; some of them are held out and choose, by their
+    scores on real images (validation ones first), which state is kept, and when to stop. Runs on
+    the device of `splits`.
 
     Args:
-        space: Learners are networks of its random architectures.
+        space: Learners are networks of its random architectures, but for those held out.
         splits: The real data.
         config: Generator, curriculum, inner and outer loop.
         seed: Decides everything that is drawn.
+        anchors: Architectures of the space whose score is their true accuracy; those of families
+            that are held out are left out.
         folder: Existing; gets the log of meta-steps, a checkpoint while training is under way
             (training goes on from it), and the generator in the end.
         progress: Told after each meta-step.
 
     Raises:
+        UnknownNameError, InvalidSpaceError: As `hold_out`, before any work.
         DivergedError: Too many meta-steps in a row were not finite.
         ArtefactError: The checkpoint is damaged.
     """
     start = time.perf_counter()
     task = splits.task.shrunk(config.image_size)
+    space = hold_out(space, config.meta_training.hold_out, task)
+    anchors = [one for one in anchors if space.accepts is None or space.accepts(one.choices)]
     train = splits.train.resized(task.height, task.width)
-    device = train.images.device
-    gtn = Gtn(task, config.synthesis, seed=derive_seed(seed, "gtn")).to(device)
+    meta = config.meta_training
+    n_held_out = round(len(anchors) * meta.held_out_anchors)
+    gtn = Gtn(task, config.synthesis, seed=derive_seed(seed, "gtn")).to(train.images.device)
     training = MetaTraining(
-        gtn, space, train, config.meta_training, seed=derive_seed(seed, "meta-training")
+        gtn,
+        space,
+        train,
+        meta,
+        seed=derive_seed(seed, "meta-training"),
+        anchors=anchors[n_held_out:],
     )
-    log = _Log(folder)
-    spent = log.restore(training)
+    jury = Jury(
+        space=space,
+        probe=splits.probe(JURY_IMAGES).resized(task.height, task.width),
+        learned=anchors[n_held_out:],
+        held_out=anchors[:n_held_out],
+        seed=derive_seed(seed, "jury"),
+    )
+    log, best = _Log(folder), _Best(gtn, jury)
+    spent = log.restore(training, best)
     if training.n_done == 0:
         rng = torch_rng(derive_seed(seed, "warm start"))
         warm_start(gtn, train, config.warm_start, rng, progress)
-    wanted = config.meta_training.n_meta_steps
+        best.look(0)
     running: float | None = None
-    while training.n_done < wanted:
+    while training.n_done < meta.n_meta_steps and best.n_stale < meta.patience:
         step = training.meta_step()
-        log.add(step)
+        is_due = training.n_done % meta.save_every == 0 or training.n_done == meta.n_meta_steps
+        log.add(replace(step, order=best.look(training.n_done)) if is_due else step)
         if step.meta_loss is not None:
             running = step.meta_loss if running is None else 0.9 * running + 0.1 * step.meta_loss
-        note = "skipped" if running is None else f"meta-loss {running:.3f}"
-        progress("meta-training", training.n_done, wanted, note)
-        if training.n_done % config.meta_training.save_every == 0 and training.n_done < wanted:
-            log.save(training, spent + time.perf_counter() - start)
+        note = "skipped" if running is None else f"meta-loss {running:.3f}{best.note}"
+        progress("meta-training", training.n_done, meta.n_meta_steps, note)
+        if is_due and training.n_done < meta.n_meta_steps:
+            log.save(training, best, spent + time.perf_counter() - start)
     trained = TrainedGenerator(
         gtn=gtn,
         config=config,
         seed=seed,
-        meta_steps=training.n_done,
+        meta_steps=best.take() if jury.held_out else training.n_done,
         seconds=spent + time.perf_counter() - start,
+        anchors=tuple(anchor.architecture_id for anchor in anchors),
+        anchor_seconds=sum(anchor.seconds for anchor in anchors),
     )
     if folder is not None:
         save_generator(trained, folder)
         (folder / META_CHECKPOINT).unlink(missing_ok=True)
     return trained
+
+
+class _Best:
+    """The last state that ordered the held-out anchors well; without any, nothing."""
+
+    def __init__(self, gtn: Gtn, jury: Jury) -> None:
+        self._gtn, self._jury = gtn, jury
+        self._state: dict[str, Tensor] = {}
+        self._order, self._n_done = -1.0, 0
+        self.n_stale = 0
+        """Looks since then."""
+
+    def look(self, n_done: int) -> float | None:
+        """Judge the present state, and keep a copy of it where it is the best so far."""
+        if not self._jury.held_out:
+            return None
+        order = self._jury.judge(self._gtn)
+        self.n_stale += 1
+        if order >= self._order - INDIFFERENCE:
+            self._order, self._n_done, self.n_stale = order, n_done, 0
+            self._state = {n: value.clone() for n, value in self._gtn.state_dict().items()}
+        return order
+
+    @property
+    def note(self) -> str:
+        return f", order {self._order:.2f} at {self._n_done}" if self._jury.held_out else ""
+
+    def take(self) -> int:
+        """Go back to the best state; return its number of meta-steps."""
+        self._gtn.load_state_dict(self._state)
+        return self._n_done
+
+    def state(self) -> dict[str, Tensor]:
+        kept = torch.tensor([self._order, self._n_done, self.n_stale], dtype=torch.float64)
+        return {"best": kept, **{f"best.{name}": v for name, v in self._state.items()}}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self._order, n_done, n_stale = state["best"].tolist()
+        self._n_done, self.n_stale = int(n_done), int(n_stale)
+        prefix = "best."
+        self._state = {
+            name.removeprefix(prefix): value
+            for name, value in state.items()
+            if name.startswith(prefix)
+        }
 
 
 class _Log:
@@ -99,12 +179,13 @@ class _Log:
             with self._steps.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(step)) + "\n")
 
-    def save(self, training: MetaTraining, seconds: float) -> None:
+    def save(self, training: MetaTraining, best: _Best, seconds: float) -> None:
         if self._checkpoint is not None:
             spent = torch.tensor(seconds, dtype=torch.float64)
-            write_tensors(self._checkpoint, {**training.state(), "seconds": spent})
+            state = {**training.state(), **best.state(), "seconds": spent}
+            write_tensors(self._checkpoint, state)
 
-    def restore(self, training: MetaTraining) -> float:
+    def restore(self, training: MetaTraining, best: _Best) -> float:
         """Go on from the checkpoint, if there is one; return the seconds spent before it."""
         if self._steps is None or self._checkpoint is None:
             return 0.0
@@ -113,6 +194,7 @@ class _Log:
             state = read_tensors(self._checkpoint)
             seconds = state.pop("seconds").item()
             training.restore(state)
+            best.restore(state)
         if self._steps.exists():  # lines after the checkpoint will be written again
             lines = self._steps.read_text(encoding="utf-8").splitlines(keepends=True)
             write_text(self._steps, "".join(lines[: training.n_done]))

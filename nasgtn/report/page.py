@@ -17,6 +17,8 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from nasgtn.report import words
+from nasgtn.report.audit import TITLES as AUDIT_TITLES
+from nasgtn.report.audit import audit_values, draw_audit
 from nasgtn.report.figures import TITLES, draw
 from nasgtn.report.picture import picture
 from nasgtn.report.summary import RunData, summarise
@@ -56,8 +58,8 @@ def render(data: RunData) -> str:
     curriculum = picture(*data.synthetic, class_names) if data.synthetic else None
     return fill(
         "page.html",
-        draw(data, summary),
-        TITLES,
+        {**draw(data, summary), **draw_audit(data.audit)},
+        {**TITLES, **AUDIT_TITLES},
         data=data,
         summary=summary,
         proxy=summary.proxy,
@@ -69,6 +71,7 @@ def render(data: RunData) -> str:
         search_in_words=words.search_in_words(data, summary),
         meta_training_in_words=words.meta_training_in_words(summary.counts),
         config=toml(data.config),
+        **audit_values(data.audit),
     )
 
 

@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasgtn.estimates import Estimate, Known, estimate, mean_scores
+from nasgtn.findings import Audit
 from nasgtn.records import Evaluation
 
 PROXY = "gtn"
 """Name of the evaluator whose scores steer the search."""
+GENERATOR_STAGES = ("anchors", "meta_training")
+"""What the generator costs: the anchors that it learns from, and its own training."""
 INTERVAL_SEED = 0
 """Of the bootstrap, so that a report can be made again with the same numbers."""
 
@@ -48,10 +51,14 @@ class RunData:
     layers: Sequence[Mapping[str, Any]]  # name, kind, output_shape, n_parameters
     """Of the winner's network."""
     costs: Mapping[str, float]
-    """Seconds of the stages: meta_training, search, verification, baselines."""
+    """Seconds of the stages: anchors, meta_training, search, verification, baselines."""
+    anchors: Sequence[Evaluation] = ()
+    """Trained before the generator, which learned from them: they judge no estimator."""
     learning_rates: Sequence[float] = ()
     """Of the inner loop, one a step, as learned."""
     momenta: Sequence[float] = ()
+    audit: Audit | None = None
+    """Of the synthetic data, where it was made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +69,8 @@ class Verified:
     description: str
     choices: Mapping[str, Any]  # the choices of a search space: str, bool, int, float or None
     is_control: bool
+    is_anchor: bool
+    """The generator learned from its accuracy, so that it judges no estimator."""
     n_seeds: int
     """Successful trainings."""
     test_accuracy: float | None
@@ -100,7 +109,8 @@ class Costs:
     full_seconds: float | None
     """Mean of one full training."""
     speed_up: float | None
-    """All candidates trained in full, over the generator's training plus their proxy scores."""
+    """All candidates trained in full, over the generator's training (its anchors' included) plus
+    their proxy scores."""
     speed_up_without_generator: float | None
     break_even: int | None
     """Candidates from which the generator has paid for itself; None where it never does."""
@@ -197,6 +207,7 @@ def _verify(data: RunData, records: list[Evaluation], scores: Mapping[str, float
         description=data.descriptions.get(first.architecture_id, first.architecture_id),
         choices=dict(first.choices),
         is_control=bool(_mean_metric(records, "is_control")),
+        is_anchor=any(one.architecture_id == first.architecture_id for one in data.anchors),
         n_seeds=sum(record.score is not None for record in records),
         test_accuracy=_mean(record.score for record in records),
         validation_accuracy=_mean_metric(records, "validation_accuracy"),
@@ -222,7 +233,7 @@ def _estimators(data: RunData, verified: Sequence[Verified]) -> tuple[Estimate, 
             n_multiply_adds=v.n_multiply_adds,
         )
         for v in verified
-        if v.test_accuracy is not None
+        if v.test_accuracy is not None and not v.is_anchor
     }
     rows = [
         estimate(name, records, trained, seed=INTERVAL_SEED) for name, records in by_name.items()
@@ -264,7 +275,8 @@ def _best_scores(data: RunData) -> tuple[Verified, ...]:
 def _costs(data: RunData) -> Costs:
     proxy = _mean(record.seconds for record in data.proxy if record.score is not None)
     full = _mean(record.seconds for record in data.verification if record.score is not None)
-    n, generator = len(data.proxy), data.costs.get("meta_training", 0.0)
+    n = len(data.proxy)
+    generator = sum(data.costs.get(stage, 0.0) for stage in GENERATOR_STAGES)
     saved = full - proxy if proxy is not None and full is not None else 0.0
     return Costs(
         stages=dict(data.costs),
@@ -280,6 +292,7 @@ def _costs(data: RunData) -> Costs:
 def _failures(data: RunData) -> tuple[Failure, ...]:
     found: dict[tuple[str, str], list[Evaluation]] = {}
     stages = (
+        ("anchors", data.anchors),
         ("search", data.proxy),
         ("verification", data.verification),
         ("baselines", data.baselines),

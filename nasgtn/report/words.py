@@ -6,7 +6,14 @@ from typing import Any
 
 from nasgtn.estimates import Estimate
 from nasgtn.ranking import Interval
-from nasgtn.report.summary import Costs, Counts, RunData, Summary, Verified
+from nasgtn.report.summary import (
+    GENERATOR_STAGES,
+    Costs,
+    Counts,
+    RunData,
+    Summary,
+    Verified,
+)
 
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -173,11 +180,13 @@ def cost_in_words(costs: Costs) -> str:
     """Say what the proxy cost and what it saved."""
     if costs.proxy_seconds is None:
         return "No proxy score was computed, so there is no cost to compare."
-    generator = costs.stages.get("meta_training", 0.0)
+    anchors, generator = (costs.stages.get(stage, 0.0) for stage in GENERATOR_STAGES)
+    generator += anchors
     n, spent = costs.n_candidates, generator + costs.n_candidates * costs.proxy_seconds
     said = (
         f"Scoring {plural(n, 'architecture')} took {duration(spent)}, "
-        f"{duration(generator)} of it to train the generator."
+        f"{duration(generator)} of it to train the generator"
+        + (f", its anchors included ({duration(anchors)})." if anchors else ".")
     )
     if costs.full_seconds is None or costs.speed_up is None:
         return said

@@ -9,6 +9,7 @@ from nasgtn.spaces.cost import (
     measure_cost,
     measure_latency,
 )
+from nasgtn.spaces.families import Family, families_by, hold_out, only, without
 from nasgtn.spaces.space import Architecture, SearchSpace
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Choice",
     "Choices",
     "Cost",
+    "Family",
     "FixedTrial",
     "RandomTrial",
     "RecordingTrial",
@@ -24,7 +26,11 @@ __all__ = [
     "Trial",
     "count_multiply_adds",
     "count_parameters",
+    "families_by",
     "find_space",
+    "hold_out",
     "measure_cost",
     "measure_latency",
+    "only",
+    "without",
 ]

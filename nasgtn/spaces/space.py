@@ -15,6 +15,8 @@ from nasgtn.task import Task
 
 DRAWS = 16
 """Random architectures that are tried before a space is given up."""
+PART_DRAWS = 128
+"""Random architectures of a whole space among which a part of it must have one."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class SearchSpace:
     """Keyword arguments of `build`: the same architectures, larger or smaller networks."""
     summary: str = ""
     """First line of the space's documentation."""
+    accepts: Callable[[Choices], bool] | None = None
+    """Where given, the space is the part of a larger one that it samples from."""
 
     def with_options(self, options: Mapping[str, Choice]) -> "SearchSpace":
         """Make the same space with further options of `build`."""
@@ -65,8 +69,20 @@ class SearchSpace:
         return self.architecture(recording.choices)
 
     def sample(self, seed: int, task: Task) -> Architecture:
-        """Draw an architecture at random; the same seed draws the same one."""
-        return self.propose(RandomTrial(seed), task)
+        """Draw an architecture at random; the same seed draws the same one.
+
+        Raises:
+            InvalidSpaceError: As `propose`; or the space accepts none of `PART_DRAWS`.
+        """
+        for draw in range(PART_DRAWS):
+            stream = derive_seed(seed, "part", draw) if draw else seed
+            architecture = self.propose(RandomTrial(stream), task)
+            if self.accepts is None or self.accepts(architecture.choices):
+                return architecture
+        raise InvalidSpaceError(
+            f"search space {self.name!r} must have architectures, but {PART_DRAWS} random ones "
+            "were not of it"
+        )
 
     def sample_distinct(
         self, n: int, seed: int, task: Task, *, exclude: frozenset[str] = frozenset()

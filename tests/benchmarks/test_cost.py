@@ -74,7 +74,7 @@ def build_and_pass(
     """What no proxy can do without: a network, the passes of its training, one look at it."""
     network = space.network(architecture.choices, splits.task, seed=SEED).eval()
     torch.func.replace_all_batch_norm_modules_(network)
-    bare_loop(network, data, splits.validation.first(512))
+    bare_loop(network, data, splits.probe(512))
 
 
 def train_plainly(
@@ -94,7 +94,9 @@ def synthetic(splits: Splits) -> SyntheticData:
 def test_proxy_against_bare_passes(report_line: Callable[[str], None]) -> None:
     splits, space = load_splits(DataConfig(), seed=SEED), find_space("convnet")
     data, inner_loop = synthetic(splits), SynthesisConfig().inner_loop
-    proxy = GtnProxy(space, splits.task, data, splits.validation, ProxyConfig(), inner_loop)
+    proxy = GtnProxy(
+        space, splits.task, data, splits.probe(ProxyConfig().n_images), ProxyConfig(), inner_loop
+    )
     ours, bare = [], []
     for architecture in space.sample_distinct(12, SEED, splits.task):
         mine, floor = in_turn(

@@ -18,6 +18,7 @@ from nasgtn.gtn import (
     Learner,
     SynthesisConfig,
     SyntheticData,
+    soft_accuracy,
     unroll,
 )
 from nasgtn.randomness import derive_seed, torch_rng
@@ -83,16 +84,20 @@ def test_the_score_is_that_of_a_loop_by_hand(
     logits = [learner.logits(unrolled.parameters[step], part.images) for step in (2, 4)]
     accuracies = [(one.argmax(dim=1) == part.labels).float().mean().item() for one in logits]
     losses = [-F.cross_entropy(one, part.labels).item() for one in logits]
+    soft = [soft_accuracy(one, part.labels).item() for one in logits]
     expected = {
+        "soft_accuracy": soft[1],
         "accuracy": accuracies[1],
         "loss": losses[1],
+        "soft_accuracy_area": sum(soft) / 2,
         "accuracy_area": sum(accuracies) / 2,
         "loss_area": sum(losses) / 2,
         "training_loss": -unrolled.losses.mean().item(),
+        "late_training_loss": -unrolled.losses[-1].item(),
     }
     assert scores.metrics == pytest.approx(expected, rel=1e-5)
     assert [step for step, _ in scores.curve] == [2, 4]
-    assert [score for _, score in scores.curve] == pytest.approx(accuracies)
+    assert [score for _, score in scores.curve] == pytest.approx(soft)
 
 
 @pytest.mark.parametrize("metric", METRICS)

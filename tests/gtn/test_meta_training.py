@@ -2,10 +2,13 @@
 
 import json
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from nasgtn.artefacts import META_CHECKPOINT, META_TRAINING
@@ -18,13 +21,19 @@ from nasgtn.gtn import (
     MetaTraining,
     MetaTrainingConfig,
     WarmStartConfig,
-    meta_loss,
+    soft_accuracy,
+    teach,
     train_generator,
     unroll,
     warm_start,
 )
-from nasgtn.randomness import torch_rng
-from nasgtn.spaces import Choices, SearchSpace
+from nasgtn.gtn.selection import Jury
+from nasgtn.gtn.training import INDIFFERENCE
+from nasgtn.randomness import derive_seed, torch_rng
+from nasgtn.records import Evaluation
+from nasgtn.spaces import Choices, SearchSpace, Trial
+from nasgtn.spaces.choices import RecordingTrial
+from nasgtn.task import Task
 
 
 def make(splits: Splits, config: GtnConfig, **curriculum: object) -> Gtn:
@@ -74,7 +83,7 @@ def test_a_class_with_fewer_images_than_slots_repeats_them(
     assert gtn.curriculum.rows.flatten(0, 1).unique(dim=0).shape[0] == 6
 
 
-def test_meta_loss_is_the_mean_over_probes(
+def test_cross_entropy_is_the_mean_over_probes(
     tiny_space: SearchSpace, toy_splits: Splits, small_gtn: GtnConfig
 ) -> None:
     """One probe alone, with all real images at hand: the plain cross-entropy after training."""
@@ -82,13 +91,16 @@ def test_meta_loss_is_the_mean_over_probes(
     learner = learner_of(tiny_space, toy_splits)
     same = Part(toy_splits.train.images[:1], toy_splits.train.labels[:1])
     config = replace(small_gtn.meta_training, probe_every=4, n_images=3)
-    loss, accuracy = meta_loss(gtn, learner, same, config, torch_rng(0))
+    taught = teach(gtn, learner, same, config, torch_rng(0))
 
     data = gtn.synthesise(torch_rng(0))
     end = unroll(learner, learner.initial, data, small_gtn.inner_loop).parameters[4]
     expected = F.cross_entropy(learner.logits(end, same.images), same.labels)
-    torch.testing.assert_close(loss, expected)
-    assert accuracy in (0.0, 1.0)
+    torch.testing.assert_close(taught.cross_entropy, expected)
+    torch.testing.assert_close(
+        taught.score, soft_accuracy(learner.logits(end, same.images), same.labels)
+    )
+    assert taught.accuracy in (0.0, 1.0)
 
 
 def test_checkpointed_meta_gradient_equals_the_plain_one(
@@ -99,8 +111,8 @@ def test_checkpointed_meta_gradient_equals_the_plain_one(
         gtn = make(toy_splits, small_gtn, soft_labels=True)
         config = replace(small_gtn.meta_training, checkpointed=checkpointed)
         learner = learner_of(tiny_space, toy_splits)
-        loss, _ = meta_loss(gtn, learner, toy_splits.train, config, torch_rng(0))
-        loss.backward()
+        taught = teach(gtn, learner, toy_splits.train, config, torch_rng(0))
+        (taught.cross_entropy + taught.score).backward()
         gradients.append({n: p.grad for n, p in gtn.named_parameters() if p.grad is not None})
     assert gradients[0].keys() == gradients[1].keys()
     for name, one in gradients[0].items():
@@ -117,8 +129,7 @@ def test_meta_training_lowers_the_meta_loss(
     learner = Learner(tiny_space.network(choices, toy_splits.task, seed=1))
 
     def measure() -> float:
-        loss, _ = meta_loss(gtn, learner, toy_splits.train, config, torch_rng(0))
-        return loss.item()
+        return teach(gtn, learner, toy_splits.train, config, torch_rng(0)).cross_entropy.item()
 
     before = measure()
     training = MetaTraining(gtn, tiny_space, toy_splits.train, config, seed=0)
@@ -182,9 +193,26 @@ class StoppedError(Exception):
     pass
 
 
+def anchors_of(space: SearchSpace, splits: Splits, n: int) -> list[Evaluation]:
+    """Architectures that are the better the wider they are."""
+    return [
+        Evaluation(
+            evaluator="anchor",
+            architecture_id=one.id,
+            choices=one.choices,
+            seed=0,
+            score=float(str(one.choices["width"])) + index / 100,
+            seconds=0.0,
+        )
+        for index, one in enumerate(space.sample_distinct(n, 0, splits.task))
+    ]
+
+
+@pytest.mark.parametrize("n_anchors", [0, 8])
 @pytest.mark.parametrize("stop_after", [1, 2, 5])
 def test_an_interrupted_training_goes_on_as_if_it_had_not_been(
     stop_after: int,
+    n_anchors: int,
     tiny_space: SearchSpace,
     toy_splits: Splits,
     small_gtn: GtnConfig,
@@ -193,20 +221,137 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir()
     parts.mkdir()
-    expected = train_generator(tiny_space, toy_splits, small_gtn, seed=3, folder=whole)
+    anchors = anchors_of(tiny_space, toy_splits, n_anchors)
+    expected = train_generator(
+        tiny_space, toy_splits, small_gtn, seed=3, anchors=anchors, folder=whole
+    )
 
     def stop(stage: str, done: int, total: int, note: str = "") -> None:
         if stage == "meta-training" and done == stop_after:
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        train_generator(tiny_space, toy_splits, small_gtn, seed=3, folder=parts, progress=stop)
-    found = train_generator(tiny_space, toy_splits, small_gtn, seed=3, folder=parts)
+        train_generator(
+            tiny_space,
+            toy_splits,
+            small_gtn,
+            seed=3,
+            anchors=anchors,
+            folder=parts,
+            progress=stop,
+        )
+    found = train_generator(
+        tiny_space, toy_splits, small_gtn, seed=3, anchors=anchors, folder=parts
+    )
     for name, value in expected.gtn.state_dict().items():
         assert torch.equal(found.gtn.state_dict()[name], value), name
     assert log_of(parts) == log_of(whole)
-    assert found.meta_steps == 6
+    assert found.meta_steps == expected.meta_steps == (6 if not anchors else found.meta_steps)
     assert not (parts / META_CHECKPOINT).exists()
+
+
+def test_anchors_take_their_share_of_the_meta_steps_in_turn(
+    tiny_space: SearchSpace, toy_splits: Splits, small_gtn: GtnConfig
+) -> None:
+    anchors = anchors_of(tiny_space, toy_splits, 8)
+    built: list[str] = []
+
+    def build(trial: Trial, task: Task) -> nn.Module:
+        recording = RecordingTrial(trial)
+        network = tiny_space.build(recording, task)
+        built.append(tiny_space.architecture(recording.choices).id)
+        return network
+
+    config = replace(small_gtn.meta_training, n_meta_steps=16, anchor_share=0.5)
+    training = MetaTraining(
+        make(toy_splits, small_gtn),
+        replace(tiny_space, build=build),
+        toy_splits.train,
+        config,
+        seed=0,
+        anchors=anchors,
+    )
+    steps, learners = [], []
+    for _ in range(16):
+        built.clear()
+        steps.append(training.meta_step())
+        learners.append(built[-1])
+    is_anchor = [step.rank_loss is not None for step in steps]
+    assert is_anchor == [False, True] * 8
+    of_anchors = [name for name, anchor in zip(learners, is_anchor, strict=True) if anchor]
+    assert sorted(of_anchors) == sorted(anchor.architecture_id for anchor in anchors)
+
+
+def test_the_state_that_the_held_out_anchors_choose_is_kept(
+    tiny_space: SearchSpace, toy_splits: Splits, small_gtn: GtnConfig, tmp_path: Path
+) -> None:
+    meta = replace(small_gtn.meta_training, n_meta_steps=12, save_every=2, patience=9)
+    config = replace(small_gtn, meta_training=meta)
+    anchors = anchors_of(tiny_space, toy_splits, 12)
+    trained = train_generator(
+        tiny_space, toy_splits, config, seed=1, anchors=anchors, folder=tmp_path
+    )
+    orders = {row["meta_step"]: row["order"] for row in log_of(tmp_path) if row["order"]}
+    assert set(orders) == {2, 4, 6, 8, 10, 12}
+    jury = Jury(
+        space=tiny_space,
+        probe=toy_splits.probe(512),
+        learned=anchors[3:],
+        held_out=anchors[:3],
+        seed=derive_seed(1, "jury"),
+    )
+    kept = jury.judge(trained.gtn)
+    later = [order for step, order in orders.items() if step > trained.meta_steps]
+    assert all(order < kept - INDIFFERENCE for order in later)
+    if trained.meta_steps:  # else it is the warm start
+        assert kept == orders[trained.meta_steps]
+
+
+def test_meta_training_ends_when_the_held_out_anchors_see_no_progress(
+    tiny_space: SearchSpace, toy_splits: Splits, small_gtn: GtnConfig, tmp_path: Path
+) -> None:
+    meta = replace(
+        small_gtn.meta_training, n_meta_steps=60, save_every=1, patience=3, learning_rate=0.3
+    )
+    anchors = anchors_of(tiny_space, toy_splits, 12)
+    config = replace(small_gtn, meta_training=meta)
+    trained = train_generator(
+        tiny_space, toy_splits, config, seed=1, anchors=anchors, folder=tmp_path
+    )
+    assert len(log_of(tmp_path)) == trained.meta_steps + 3 < 60
+
+
+def test_the_jury_counts_pairs_with_a_held_out_anchor(
+    tiny_space: SearchSpace, toy_splits: Splits, small_gtn: GtnConfig
+) -> None:
+    gtn = make(toy_splits, small_gtn)
+    anchors = anchors_of(tiny_space, toy_splits, 6)
+    anchors[1] = replace(anchors[1], score=anchors[0].score)
+    jury = Jury(
+        space=tiny_space,
+        probe=toy_splits.probe(512),
+        learned=anchors[2:],
+        held_out=anchors[:2],
+        seed=5,
+    )
+    data = gtn.synthesise(torch_rng(derive_seed(5, "synthesis")))
+    scores = []
+    for anchor in anchors:
+        seed = derive_seed(5, "jury", anchor.architecture_id)
+        learner = Learner(tiny_space.network(anchor.choices, toy_splits.task, seed=seed))
+        end = unroll(learner, learner.initial, data, small_gtn.inner_loop).parameters[4]
+        probe = toy_splits.probe(512)
+        scores.append(float(soft_accuracy(learner.logits(end, probe.images), probe.labels)))
+    right = [
+        0.5 * (1 + np.sign(scores[i] - scores[j]) * np.sign(a - b))
+        for i, j in combinations(range(6), 2)
+        if i < 2
+        and (a := anchors[i].score) is not None
+        and (b := anchors[j].score) is not None
+        and a != b
+    ]
+    assert len(right) == 8
+    assert jury.judge(gtn) == pytest.approx(np.mean(right))
 
 
 def test_no_meta_steps_leave_the_warm_start(
@@ -227,6 +372,11 @@ def test_no_meta_steps_leave_the_warm_start(
         {"learning_rate": 0.0},
         {"clip": float("nan")},
         {"max_skipped": 0},
+        {"rank_weight": -1.0},
+        {"rank_temperature": 0.0},
+        {"anchor_share": 1.5},
+        {"held_out_anchors": -0.1},
+        {"patience": 0},
     ],
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, float]) -> None:

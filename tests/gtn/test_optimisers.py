@@ -36,7 +36,9 @@ def test_singular_values_become_about_one_and_the_vectors_stay(rows: int, column
     for before, after in zip(matrices, values.view_as(matrices), strict=True):
         u, s, v = torch.linalg.svd(before, full_matrices=False)
         middle = u.T @ after @ v.T
-        assert middle.diagonal().min() > 0.6 if s.min() > 0.1 * s.max() else True
+        large = s > 0.05 * s.norm()
+        assert large.any()
+        assert middle.diagonal()[large].min() > 0.6
         assert middle.diagonal().max() < 1.25
         assert (middle - middle.diagonal().diag()).abs().max() < 1e-4
 
@@ -87,7 +89,7 @@ def test_two_steps_by_hand() -> None:
             if p.dim() > 1:
                 ahead = (0.6 * corrected + 0.4 * p.grad).flatten(1)
                 x = ahead / ahead.norm()
-                for _ in range(5):
+                for _ in range(3):
                     a = x @ x.T
                     x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
                 change = x.view_as(p) * max(x.shape) ** 0.5

@@ -1,0 +1,109 @@
+"""Anchors: a few random architectures, trained on real data before anything is learned.
+
+Their accuracies teach the generator what order to aim at, and calibrate the fused score. Test
+images are never read.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from nasgtn.artefacts import ANCHORS, weights_name
+from nasgtn.errors import InvalidConfigError
+from nasgtn.evaluation import Evaluator, Report, Scores, evaluate
+from nasgtn.evaluation.ground_truth import TrainedTruth
+from nasgtn.progress import Progress, silent
+from nasgtn.randomness import derive_seed
+from nasgtn.records import Evaluation, append_record, mend_lines, read_records
+from nasgtn.spaces import Architecture, SearchSpace
+from nasgtn.task import Task
+from nasgtn.training import save_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnchorConfig:
+    """How many architectures are trained on real data before the generator."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    n: int = 24
+    """0: none; the generator then learns from cross-entropy alone."""
+
+    def __post_init__(self) -> None:
+        if self.n < 0:
+            raise InvalidConfigError(f"anchors.n must be at least 0, got {self.n}")
+
+
+class ValidatedTruth:
+    """Trains a network on real data; its score is the accuracy on the validation part.
+
+    Args:
+        truth: Trains.
+        folder: Where the weights of each network are left, for verification; None: nowhere.
+    """
+
+    name = "anchor"
+
+    def __init__(self, truth: TrainedTruth, folder: Path | None = None) -> None:
+        self._truth = truth
+        self._folder = folder
+
+    def score(
+        self, architecture: Architecture, *, seed: int, report: Report | None = None
+    ) -> Scores:
+        trained = self._truth.train(architecture, seed=seed, report=report)
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            save_weights(trained.network, self._folder / weights_name(architecture.id, seed))
+        return Scores(
+            score=trained.validation_accuracy,
+            metrics={
+                "validation_accuracy": trained.validation_accuracy,
+                "validation_loss": trained.validation_loss,
+                "n_epochs": trained.n_epochs,
+                "n_steps": trained.n_steps,
+            },
+            curve=trained.curve,
+        )
+
+
+def draw_anchors(
+    space: SearchSpace, task: Task, n: int, *, seed: int, exclude: frozenset[str] = frozenset()
+) -> list[Architecture]:
+    """Draw `n` distinct architectures, none of which is in `exclude`; fewer in a small space."""
+    return space.sample_distinct(n, derive_seed(seed, "anchors"), task, exclude=exclude)
+
+
+def evaluate_anchors(
+    truth: Evaluator,
+    architectures: Sequence[Architecture],
+    folder: Path | None,
+    *,
+    seed: int,
+    progress: Progress = silent,
+) -> list[Evaluation]:
+    """Measure the merit of every anchor, a line in `anchors.jsonl` each.
+
+    Args:
+        truth: `ValidatedTruth`, or a look-up in a table.
+        architectures: The anchors.
+        folder: Of the run; what its file holds is not done again. None: nothing is kept.
+        seed: Of every training.
+        progress: Told after each of them.
+
+    Returns:
+        The records of those that could be trained, in the order of the architectures.
+    """
+    done: dict[str, Evaluation] = {}
+    if folder is not None:
+        mend_lines(folder / ANCHORS)
+        done = {one.architecture_id: one for one in read_records(folder / ANCHORS)}
+    for number, architecture in enumerate(architectures, start=1):
+        if architecture.id not in done:
+            done[architecture.id] = evaluate(truth, architecture, seed=seed)
+            if folder is not None:
+                append_record(folder / ANCHORS, done[architecture.id])
+        progress("anchors", number, len(architectures))
+    records = [done[architecture.id] for architecture in architectures]
+    return [record for record in records if record.score is not None]

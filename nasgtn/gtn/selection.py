@@ -1,0 +1,53 @@
+"""Which state of the generator to keep: the one that orders held-out anchors best."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nasgtn.data import Part
+from nasgtn.gtn.inner_loop import SyntheticData, unroll
+from nasgtn.gtn.learner import Learner
+from nasgtn.gtn.scores import soft_accuracy
+from nasgtn.gtn.synthesis import Gtn
+from nasgtn.randomness import derive_seed, torch_rng
+from nasgtn.records import Evaluation
+from nasgtn.spaces import SearchSpace
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Jury:
+    """Anchors that judge a generator, some of which it never learned from."""
+
+    space: SearchSpace
+    probe: Part
+    """Real images, of the generator's size, that scores are measured on."""
+    learned: Sequence[Evaluation]
+    held_out: Sequence[Evaluation]
+    seed: int
+
+    def judge(self, gtn: Gtn) -> float:
+        """Find the share of pairs with a held-out anchor in them that score in the right order.
+
+        Pairs of equal merit do not count; pairs of equal score count half. In [0, 1].
+        """
+        anchors = [*self.held_out, *self.learned]
+        with torch.no_grad():
+            data = gtn.synthesise(torch_rng(derive_seed(self.seed, "synthesis")))
+        scores = torch.stack([self._score(gtn, data, anchor) for anchor in anchors])
+        merits = torch.tensor([anchor.score for anchor in anchors])
+        order = (scores[:, None] - scores).sign() * (merits[:, None] - merits).sign()
+        counted = (merits[:, None] != merits).triu(diagonal=1)
+        counted[len(self.held_out) :] = False
+        return float((1 + order[counted]).mean() / 2) if counted.any() else 0.5
+
+    @torch.no_grad()
+    def _score(self, gtn: Gtn, data: SyntheticData, anchor: Evaluation) -> Tensor:
+        network = self.space.network(
+            anchor.choices, gtn.task, seed=derive_seed(self.seed, "jury", anchor.architecture_id)
+        )
+        learner = Learner(network.to(self.probe.images.device), owned=True)
+        end = unroll(learner, learner.initial, data, gtn.config.inner_loop)
+        logits = learner.logits(end.parameters[len(data.images)], self.probe.images)
+        return soft_accuracy(logits, self.probe.labels).cpu()
