@@ -1,7 +1,7 @@
 """Loads and checks what the stages of a run read; and guards its folder while they work."""
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,14 +110,30 @@ def load(folder: Path) -> Run:
     """
     facts = read_facts(folder)
     run = prepare(read_config(folder / CONFIG), folder)
-    found = describe_task(run.splits)
-    if found != facts[TASK]:
-        changed = [name for name in found if found[name] != facts[TASK].get(name)]
+    _check_unchanged(run.splits, facts[TASK], folder)
+    return run
+
+
+def load_data(folder: Path) -> Splits:
+    """Load the dataset of a run that has begun.
+
+    Raises:
+        ArtefactError: As for `load`.
+    """
+    facts, config = read_facts(folder), read_config(folder / CONFIG)
+    splits = load_splits(config.data, seed=config.seed)
+    _check_unchanged(splits, facts[TASK], folder)
+    return splits
+
+
+def _check_unchanged(splits: Splits, facts: Mapping[str, Any], folder: Path) -> None:
+    found = describe_task(splits)
+    if found != facts:
+        changed = [name for name in found if found[name] != facts.get(name)]
         raise ArtefactError(
-            f"the dataset {run.config.data.name} must be the one that {folder} began with, "
+            f"the dataset {splits.task.name} must be the one that {folder} began with, "
             f"but {', '.join(changed)} changed"
         )
-    return run
 
 
 def describe_task(splits: Splits) -> dict[str, Any]:  # values of TOML

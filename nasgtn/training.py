@@ -18,6 +18,7 @@ from nasgtn.data.augmentation import augment
 from nasgtn.data.splits import Part, Splits
 from nasgtn.errors import ArtefactError, DivergedError, InvalidConfigError
 from nasgtn.randomness import derive_seed, seeded, torch_rng
+from nasgtn.task import Task
 
 MOST_EVALUATIONS = 20
 """Validation is measured after each epoch, but at most this often in a training."""
@@ -126,28 +127,39 @@ def train(
     Raises:
         DivergedError: A loss is not finite.
     """
-    network.to(splits.train.images.device)
-    epoch_steps = max(1, len(splits.train) // config.batch_size)
-    n_steps = min(config.epochs * epoch_steps, config.max_steps)
-    batches = _batches(splits, config, torch_rng(derive_seed(seed, "training", "batches")))
-    optimiser = _make_optimiser(network, config)
+    fitting = _Fitting(network, splits.train, splits.task, config, seed)
     best = _Best(network)
-    done = 0
     with seeded(derive_seed(seed, "training", "dropout")):
-        for end in _evaluation_steps(n_steps, epoch_steps):
-            network.train()
-            losses = []
-            for step in range(done, end):
-                _set_learning_rate(optimiser, config.learning_rate * one_cycle(step / n_steps))
-                losses.append(_step(network, next(batches), optimiser, config.label_smoothing))
-            done = end
-            _check_finite(torch.stack(losses).sum().item(), "training", done)
-            best.see(math.ceil(done / epoch_steps), measure(network, splits.validation), done)
+        for end in _evaluation_steps(fitting.n_steps, fitting.epoch_steps):
+            fitting.go_on(end)
+            best.see(
+                math.ceil(end / fitting.epoch_steps), measure(network, splits.validation), end
+            )
             if report is not None and not report(*best.curve[-1]):
                 break
             if best.n_stale >= config.patience:
                 break
-    return best.finish(done)
+    return best.finish(fitting.done)
+
+
+def train_to_the_end(
+    network: nn.Module, part: Part, task: Task, config: TrainingConfig, *, seed: int
+) -> int:
+    """Train `network` in place on one part for the whole schedule, and keep its last weights.
+
+    Nothing is chosen, so no images are held back for choosing: `config.patience` is not read.
+
+    Returns:
+        The number of steps.
+
+    Raises:
+        DivergedError: The loss is not finite.
+    """
+    fitting = _Fitting(network, part, task, config, seed)
+    with seeded(derive_seed(seed, "training", "dropout")):
+        fitting.go_on(fitting.n_steps)
+    network.eval()
+    return fitting.done
 
 
 def measure(network: nn.Module, part: Part, *, batch_size: int = 512) -> Measured:
@@ -182,6 +194,35 @@ def one_cycle(progress: float) -> float:
     if progress < WARM_UP:
         return START + (1 - START) * progress / WARM_UP
     return (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))) / 2
+
+
+class _Fitting:
+    """A training as far as it is: network, batches, optimiser, and the schedule's next step."""
+
+    def __init__(
+        self, network: nn.Module, part: Part, task: Task, config: TrainingConfig, seed: int
+    ) -> None:
+        self._network = network.to(part.images.device)
+        self._config = config
+        self.epoch_steps = max(1, len(part) // config.batch_size)
+        self.n_steps = min(config.epochs * self.epoch_steps, config.max_steps)
+        rng = torch_rng(derive_seed(seed, "training", "batches"))
+        self._batches = _batches(part, task, config, rng)
+        self._optimiser = _make_optimiser(network, config)
+        self.done = 0
+
+    def go_on(self, end: int) -> None:
+        """Train up to the step `end`."""
+        config = self._config
+        self._network.train()
+        losses = []
+        for step in range(self.done, end):
+            rate = config.learning_rate * one_cycle(step / self.n_steps)
+            _set_learning_rate(self._optimiser, rate)
+            batch = next(self._batches)
+            losses.append(_step(self._network, batch, self._optimiser, config.label_smoothing))
+        self.done = end
+        _check_finite(torch.stack(losses).sum().item(), "training", end)
 
 
 class _Best:
@@ -226,18 +267,19 @@ def _evaluation_steps(n_steps: int, epoch_steps: int) -> list[int]:
     return [round(n_steps * (i + 1) / n_evaluations) for i in range(n_evaluations)]
 
 
-def _batches(splits: Splits, config: TrainingConfig, rng: torch.Generator) -> Iterator[Part]:
+def _batches(
+    part: Part, task: Task, config: TrainingConfig, rng: torch.Generator
+) -> Iterator[Part]:
     """Yield augmented batches without end, all of one size: what is left of an epoch is dropped.
 
     (A last batch of one image would break batch normalisation.)
     """
-    task = splits.task
     side = min(task.height, task.width)
     own = side // 8 if side >= SMALLEST_SHIFTED else 0
     shift = own if config.crop is None else config.crop
-    batch_size = min(config.batch_size, len(splits.train))
+    batch_size = min(config.batch_size, len(part))
     while True:
-        for batch in splits.train.epoch(batch_size, rng):
+        for batch in part.epoch(batch_size, rng):
             if len(batch) == batch_size:
                 images = augment(
                     batch.images,

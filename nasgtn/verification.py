@@ -121,29 +121,35 @@ def verify_chosen(
 def find_winner(
     records: Sequence[Evaluation], scores: Mapping[str, float | None]
 ) -> Evaluation | None:
-    """Take the candidate of highest mean validation accuracy; among equals the higher score.
+    """Take the first of `best_verified`, if there is one."""
+    return next(iter(best_verified(records, scores)), None)
 
-    Test images choose nothing. Controls take part only where no candidate could be trained.
+
+def best_verified(
+    records: Sequence[Evaluation], scores: Mapping[str, float | None]
+) -> list[Evaluation]:
+    """Order the verified architectures by mean validation accuracy; among equals by score.
+
+    Test images choose nothing. Controls come after the candidates.
 
     Args:
         records: By the ground truth.
         scores: Of the proxy, by architecture id.
 
     Returns:
-        The winner's first successful record.
+        The first successful record of each architecture, best first.
     """
     trained: dict[str, list[Evaluation]] = {}
     for record in records:
         if record.score is not None:
             trained.setdefault(record.architecture_id, []).append(record)
-    candidates = [name for name in trained if not trained[name][0].metrics[IS_CONTROL]]
 
-    def merit(name: str) -> tuple[float, float, str]:
+    def merit(name: str) -> tuple[bool, float, float, str]:
         accuracy = fmean(record.metrics[VALIDATION_ACCURACY] for record in trained[name])
-        return accuracy, scores.get(name) or 0.0, name
+        is_candidate = not trained[name][0].metrics[IS_CONTROL]
+        return is_candidate, accuracy, scores.get(name) or 0.0, name
 
-    best = max(candidates or trained, key=merit, default=None)
-    return None if best is None else trained[best][0]
+    return [trained[name][0] for name in sorted(trained, key=merit, reverse=True)]
 
 
 def evaluate_baselines(

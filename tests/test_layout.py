@@ -47,7 +47,7 @@ def test_top_level_folders_are_the_known_ones() -> None:
     if listed.returncode:
         pytest.skip("this is no git checkout")
     folders = {line.split("/")[0] for line in listed.stdout.splitlines() if "/" in line}
-    assert folders <= {".ci", "nasgtn", "search_spaces", "results", "scripts", "tests"}
+    assert folders <= {".ci", "docs", "nasgtn", "search_spaces", "results", "scripts", "tests"}
 
 
 def test_every_package_is_installed() -> None:

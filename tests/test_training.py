@@ -1,5 +1,6 @@
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +14,7 @@ from nasgtn.data import DataConfig, Part, Splits, load_splits
 from nasgtn.errors import DivergedError, InvalidConfigError
 from nasgtn.randomness import seeded
 from nasgtn.task import Task
-from nasgtn.training import Trained, TrainingConfig, measure, one_cycle, train
+from nasgtn.training import Trained, TrainingConfig, measure, one_cycle, train, train_to_the_end
 
 SHORT = TrainingConfig(epochs=6, batch_size=32, learning_rate=0.02)
 
@@ -221,3 +222,24 @@ def test_the_defaults_bring_a_small_network_to_97_percent_of_digits() -> None:
         )
     trained = train(network, splits, TrainingConfig(), seed=0)
     assert measure(trained.network, splits.test).accuracy > 0.97
+
+
+def test_a_whole_schedule_ends_with_its_last_weights_whatever_validation_says(
+    toy_splits: Splits,
+) -> None:
+    network, again = small_network(dropout=0.5), small_network(dropout=0.5)
+    impatient = replace(SHORT, patience=1)
+    part, task = toy_splits.train.joined(toy_splits.validation), toy_splits.task
+    n_steps = train_to_the_end(network, part, task, impatient, seed=0)
+    assert n_steps == 6 * ((96 + 48) // 32)
+    assert not network.training
+    assert measure(network, toy_splits.test).accuracy > 0.9
+    train_to_the_end(again, part, task, SHORT, seed=0)
+    for name, value in again.state_dict().items():
+        assert torch.equal(value, network.state_dict()[name])
+
+
+def test_a_whole_schedule_that_diverges_is_an_error(toy_splits: Splits) -> None:
+    wild = replace(SHORT, optimiser="sgd", learning_rate=1e30)
+    with pytest.raises(DivergedError, match="training loss"):
+        train_to_the_end(small_network(), toy_splits.train, toy_splits.task, wild, seed=0)

@@ -19,6 +19,7 @@ from nasgtn.training import TrainingConfig
 from nasgtn.verification import (
     Chosen,
     VerificationConfig,
+    best_verified,
     evaluate_baselines,
     find_winner,
     verify_chosen,
@@ -244,3 +245,26 @@ def test_weights_that_are_tied_are_kept(tmp_path: Path, toy_splits: Splits) -> N
     chosen = Chosen(candidates=proxy, control=[])
     (found,) = verify_chosen(truth, space, chosen, tmp_path, SEEDS)
     assert accuracy_of(tmp_path, space, toy_splits, "test") == pytest.approx(found.score)
+
+
+def test_the_verified_are_ordered_by_mean_validation_accuracy_controls_last() -> None:
+    rows = [("a", 0.9, 0), ("b", 0.7, 0), ("b", 0.95, 0), ("c", 0.99, 1), ("d", 0.9, 0)]
+    records = [
+        Evaluation(
+            evaluator="ground_truth",
+            architecture_id=name,
+            choices={},
+            seed=number,
+            score=0.5,
+            seconds=1.0,
+            metrics={"validation_accuracy": accuracy, "is_control": float(is_control)},
+        )
+        for number, (name, accuracy, is_control) in enumerate(rows)
+    ]
+    found = best_verified(records, {"a": 0.1, "d": 0.2})
+    assert [(one.architecture_id, one.seed) for one in found] == [
+        ("d", 4),
+        ("a", 0),
+        ("b", 1),
+        ("c", 3),
+    ]

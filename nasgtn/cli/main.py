@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 from nasgtn import __version__
-from nasgtn.cli import auditing, listings, outputs, search, stages, transfer
+from nasgtn.cli import auditing, listings, outputs, search, stages, starting, transfer
 from nasgtn.cli.progress import INTERRUPTED
 from nasgtn.errors import NasgtnError
 
@@ -49,6 +49,7 @@ for _command in (
     transfer.transfer,
     outputs.export,
     outputs.dashboard,
+    starting.new_space,
     listings.spaces,
     listings.datasets,
     listings.env,

@@ -26,6 +26,9 @@ class Part:
     def to(self, device: torch.device | str) -> "Part":
         return Part(self.images.to(device), self.labels.to(device))
 
+    def joined(self, other: "Part") -> "Part":
+        return Part(torch.cat([self.images, other.images]), torch.cat([self.labels, other.labels]))
+
     def sample(self, n: int, rng: torch.Generator) -> "Part":
         """Draw `n` examples with replacement; `rng` lives on the CPU."""
         index = torch.randint(len(self), (n,), generator=rng).to(self.labels.device)

@@ -17,10 +17,7 @@ import pytest
 from command_line import QUICK, TINY_SPACE, Nasgtn, Outcome, Refused, write_toy_archive
 
 from nasgtn.cli.listings import PACKAGES
-from nasgtn.data.sources import DataConfig, load_splits
-from nasgtn.export import load_network
 from nasgtn.records import read_records
-from nasgtn.training import measure
 
 
 @pytest.fixture
@@ -305,29 +302,6 @@ def test_a_full_disk_is_one_line_and_what_was_finished_is_kept(
     assert weights.read_bytes() == kept
     (copied_run / "report.html.part").unlink()
     assert nasgtn("resume", copied_run, "--quiet").code == 0
-
-
-def test_the_winner_is_exported_and_as_accurate_as_the_run_says(
-    nasgtn: Nasgtn, refused: Refused, copied_run: Path, tmp_path: Path, toy_archive: Path
-) -> None:
-    outcome = nasgtn("export", copied_run, "--out", tmp_path / "winner", "--json")
-    assert outcome.code == 0, outcome.err
-    told = json.loads(outcome.out)
-    assert told["folder"] == str(tmp_path / "winner")
-    assert {"weights.safetensors", "choices.json", "synthetic.npz", "load.py"} <= set(
-        told["files"]
-    )
-    with np.load(tmp_path / "winner" / "synthetic.npz", allow_pickle=False) as arrays:
-        assert arrays["images"].shape == (4, 12, 1, 8, 8)
-    network, task = load_network(tmp_path / "winner")
-    test = load_splits(DataConfig(name=str(toy_archive)), seed=0).test
-    assert test.images.shape[1:] == task.input_shape
-    told = json.loads(nasgtn("resume", copied_run, "--json").out)
-    assert measure(network, test).accuracy == pytest.approx(told["test_accuracy"])
-    assert "exist" in refused("export", copied_run, "--out", tmp_path / "winner", code=1)
-    shutil.rmtree(copied_run / "best")
-    assert "winner" in refused("export", copied_run, code=1)
-    assert not (copied_run / "export").exists()
 
 
 @pytest.mark.slow

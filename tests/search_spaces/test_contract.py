@@ -9,12 +9,13 @@ from nasgtn.spaces import BUILT_IN, Choice, find_space
 from nasgtn.task import Task
 
 USER_SPACE = str(Path(__file__).with_name("user_space.py"))
+STARTING_POINT = str(Path(__file__).parents[2] / "search_spaces" / "starting_point.py")
 SMALL: dict[str, dict[str, Choice]] = {
     "nasbench201": {"channels": 4, "n_cells": 1},
     "nasbench_macro": {"channels": 2},
     "enas_micro": {"channels": 4, "n_cells": 1},
 }
-SPACES = (*BUILT_IN, USER_SPACE)
+SPACES = (*BUILT_IN, USER_SPACE, STARTING_POINT)
 
 
 def task_of(n_channels: int, height: int, width: int, n_classes: int) -> Task:
