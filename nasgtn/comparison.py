@@ -16,7 +16,7 @@ from nasgtn.estimates import Comparison, Estimate, Known, estimate, mean_scores
 from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.proxy import ProxyConfig, RealSteps
-from nasgtn.fusion import calibrate, summed_log_ranks
+from nasgtn.fusion import PARTS, calibrate, summed_log_ranks
 from nasgtn.gtn import GtnConfig
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
@@ -35,14 +35,6 @@ RATES = (0.01, 0.02, 0.035, 0.05, 0.07, 0.1)
 """Learning rates that `real:N` tries: the generator learned its own, and an opponent of one fixed
 rate is judged on how well that fits. They surround the optimiser's default of 0.05, and both ends
 ordered worse than the middle on digits (results/benchmarks/digits_convnet/table.csv)."""
-FUSED_PARTS = {
-    "gtn": 3.0,
-    "flops": 1.0,
-    "jacob_cov": 1.0,
-    **dict.fromkeys(("params", "synflow", "naswot", "grad_norm"), 0.0),
-}
-"""What the fused score is made of, and how often each counts in the sum (chosen on development
-networks); what counts nothing there is for the calibration to use."""
 
 T = TypeVar("T")
 
@@ -94,7 +86,7 @@ class Fusion:
 
     name: str
     parts: Mapping[str, Evaluator]
-    """By the name that `FUSED_PARTS` has its weight under."""
+    """By the name that `nasgtn.fusion.PARTS` has its weight under."""
     anchors: Sequence[Evaluation] = ()
     """Labelled architectures, none of which is compared; without them summed log-ranks are
     taken."""
@@ -236,7 +228,7 @@ def _fused(
         for one in (*architectures, *anchors)
     ]
     features = [[math.nan if e.score is None else e.score for e in row] for row in table]
-    weights = [FUSED_PARTS[name] for name in fusion.parts]
+    weights = [PARTS[name] for name in fusion.parts]
     if fusion.anchors:
         merits = [math.nan if one.score is None else one.score for one in fusion.anchors]
         labels = [math.nan] * len(architectures) + merits

@@ -24,6 +24,14 @@ from sklearn.model_selection import RepeatedKFold
 
 Floats = NDArray[np.float64]
 
+PARTS = {
+    "gtn": 3.0,
+    "flops": 1.0,
+    "jacob_cov": 1.0,
+    **dict.fromkeys(("params", "synflow", "naswot", "grad_norm"), 0.0),
+}
+"""Evaluators that the fused score is made of, and how often each counts in the sum (chosen on
+development networks); what counts nothing there is for the calibration to use."""
 MIN_LABELS = 8
 """Fewer labelled architectures calibrate nothing: five folds would hold one or two each."""
 N_FOLDS, N_REPEATS = 5, 3

@@ -1,9 +1,11 @@
 """The stages of a run in order. Each is skipped where its artefact is there already."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -12,12 +14,15 @@ from nasgtn.anchors import ValidatedTruth, draw_anchors, evaluate_anchors
 from nasgtn.artefacts import (
     ANCHOR_WEIGHTS,
     ANCHORS,
+    BASELINES,
     GENERATOR_CONFIG,
     GENERATOR_WEIGHTS,
     PROXY,
     REPORT,
+    VERIFICATION,
     write_text,
 )
+from nasgtn.candidacy import Pool, fused_records, rate
 from nasgtn.configuration import (
     ENVIRONMENT,
     TASK,
@@ -33,7 +38,7 @@ from nasgtn.configuration import (
     versions,
 )
 from nasgtn.errors import ArtefactError, InvalidSpaceError
-from nasgtn.evaluation import Evaluator
+from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.ground_truth import TrainedTruth
 from nasgtn.evaluation.proxy import GtnProxy, RealSteps
@@ -46,7 +51,7 @@ from nasgtn.gtn import (
 from nasgtn.preparation import Run, describe_task, disk_errors, load, locked, prepare
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
-from nasgtn.records import Evaluation, read_records
+from nasgtn.records import Evaluation, append_record, read_records
 from nasgtn.report.page import render
 from nasgtn.runs import RunResult, RunStatus, run_data, run_result, status
 from nasgtn.search import (
@@ -55,6 +60,7 @@ from nasgtn.search import (
     best_candidates,
     comparable,
     control_group,
+    proxy_seed,
     search,
 )
 from nasgtn.verification import Chosen, evaluate_baselines, verify_chosen
@@ -133,9 +139,13 @@ def verify(
     if not read_records(folder / PROXY):
         raise ArtefactError(f"{folder} must have evaluated architectures, but {PROXY} has none")
     run = load(folder)
-    asked = {"candidates": candidates, "control": control}
-    changes = {name: number for name, number in asked.items() if number is not None}
-    config = replace(run.config, verification=replace(run.config.verification, **changes))
+    usual = run.config.verification
+    verification = replace(
+        usual,
+        candidates=usual.candidates if candidates is None else candidates,
+        control=usual.control if control is None else control,
+    )
+    config = replace(run.config, verification=verification)
     with disk_errors(folder), locked(folder):
         generator = _load_generator(run, folder)
         _verification_stage(replace(run, config=config), generator, progress)
@@ -231,26 +241,94 @@ def _search_stage(run: Run, generator: TrainedGenerator, progress: Progress) -> 
 def _verification_stage(run: Run, generator: TrainedGenerator, progress: Progress) -> None:
     config, folder = run.config, run.folder
     records = read_records(folder / PROXY)
-    candidates = best_candidates(records, config.verification.candidates, config.search.objectives)
-    anchors = {one.architecture_id for one in read_records(folder / ANCHORS)}
-    control = control_group(
-        [one for one in records if one.architecture_id not in anchors],
-        config.verification.control,
-        candidates=candidates,
-        seed=derive_seed(config.seed, "control"),
-    )
-    seeds = [_verification_seed(run, n) for n in range(config.verification.n_seeds)]
-    chosen = Chosen(candidates=candidates, control=control)
+    pool = _score_pool(run, generator, progress)
     truth = TrainedTruth(run.space, run.splits, config.training, device=run.device)
-    verified = verify_chosen(truth, run.space, chosen, folder, seeds, progress=progress)
+    seeds = [_verification_seed(run, n) for n in range(config.verification.n_seeds)]
+    candidates: list[Evaluation] = []
+    for number in range(config.verification.rounds):
+        candidates += _next_candidates(run, pool, candidates, number)
+        chosen = Chosen(candidates=candidates, control=_control(run, candidates))
+        is_last = number + 1 == config.verification.rounds
+        now = chosen if is_last else replace(chosen, control=())
+        verified = verify_chosen(truth, run.space, now, folder, seeds, progress=progress)
     add_verified(run.place, verified, records, run.space)
     evaluate_baselines(
-        _baselines(run, generator),
+        [_real_steps(run, generator)],
         chosen.all,
         run.space,
         folder,
         seed=config.seed,
         progress=progress,
+    )
+
+
+def _score_pool(run: Run, generator: TrainedGenerator, progress: Progress) -> Pool:
+    """Score all candidates and the anchors by every part of the fused score, and fuse."""
+    folder, seed = run.folder, run.config.seed
+    scored = comparable(read_records(folder / PROXY))
+    anchors = [one for one in read_records(folder / ANCHORS) if one.score is not None]
+    known = {one.architecture_id for one in scored}
+    proxy = GtnProxy.of(generator, run.space, run.splits, run.config.proxy)
+    others = [
+        evaluate(proxy, run.space.architecture(one.choices), seed=proxy_seed(seed))
+        for one in anchors
+        if one.architecture_id not in known
+    ]
+    free = [made(run.space, run.splits.task, run.splits.train) for made in ZERO_COST.values()]
+    found = evaluate_baselines(
+        free, [*scored, *others], run.space, folder, seed=seed, progress=progress
+    )
+    pool = Pool.of([one.architecture_id for one in (*scored, *others)], found)
+    labels = {one.architecture_id: one.score for one in anchors if one.score is not None}
+    names = {one.evaluator for one in found}
+    for record in fused_records(pool, scored, labels, seed=seed):
+        if record.evaluator not in names:
+            append_record(folder / BASELINES, record)
+    return pool
+
+
+def _next_candidates(
+    run: Run, pool: Pool, before: Sequence[Evaluation], number: int
+) -> list[Evaluation]:
+    """Choose the candidates of one round, knowing what the rounds before it found out."""
+    config = run.config.verification
+    records = comparable(read_records(run.folder / PROXY))
+    n_all = math.ceil(config.candidates * (number + 1) / config.rounds)
+    if config.score == "fused":
+        wanted = {one.architecture_id for one in before}
+        labels = _labels(run.folder, wanted)
+        acquisition = config.acquisition if number else "mean"
+        ratings = rate(pool, labels, acquisition, seed=run.config.seed)
+        records = [replace(one, score=ratings[one.architecture_id]) for one in records]
+    known = {one.architecture_id for one in before}
+    best = best_candidates(records, len(records), run.config.search.objectives)
+    scores = {one.architecture_id: one for one in read_records(run.folder / PROXY)}
+    chosen = [one for one in best if one.architecture_id not in known][: n_all - len(before)]
+    return [scores[one.architecture_id] for one in chosen]
+
+
+def _labels(folder: Path, verified: Collection[str]) -> dict[str, float]:
+    """Read the validation accuracies of the anchors, and of those that are `verified`."""
+    found: dict[str, list[float]] = {}
+    for record in read_records(folder / ANCHORS):
+        if record.score is not None:
+            found.setdefault(record.architecture_id, []).append(record.score)
+    for record in read_records(folder / VERIFICATION):
+        if record.score is not None and record.architecture_id in verified:
+            accuracy = record.metrics["validation_accuracy"]
+            found.setdefault(record.architecture_id, []).append(accuracy)
+    return {name: fmean(accuracies) for name, accuracies in found.items()}
+
+
+def _control(run: Run, candidates: Sequence[Evaluation]) -> list[Evaluation]:
+    """Draw the control from what the search scored; anchors have been seen by the generator."""
+    anchors = {one.architecture_id for one in read_records(run.folder / ANCHORS)}
+    records = read_records(run.folder / PROXY)
+    return control_group(
+        [one for one in records if one.architecture_id not in anchors],
+        run.config.verification.control,
+        candidates=candidates,
+        seed=derive_seed(run.config.seed, "control"),
     )
 
 
@@ -266,11 +344,10 @@ def _problem(run: Run, generator: TrainedGenerator) -> Problem:
     )
 
 
-def _baselines(run: Run, generator: TrainedGenerator) -> list[Evaluator]:
-    """Make the baselines; one of them trains on as many real batches as the proxy does."""
-    space, task, train = run.space, run.splits.task, run.splits.train
+def _real_steps(run: Run, generator: TrainedGenerator) -> Evaluator:
+    """Make the baseline that trains on as many real batches as the proxy does."""
     n_steps = run.config.proxy.n_steps or generator.config.curriculum.n_steps
     batches = n_steps, generator.config.curriculum.batch_size
     small = run.splits.shrunk(generator.config.image_size)
-    real = RealSteps(space, small, batches, run.config.proxy, generator.config.inner_loop)
-    return [*(made(space, task, train) for made in ZERO_COST.values()), real]
+    inner_loop = generator.config.inner_loop
+    return RealSteps(run.space, small, batches, run.config.proxy, inner_loop)

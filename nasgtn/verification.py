@@ -18,7 +18,7 @@ from nasgtn.artefacts import (
     weights_name,
     write_text,
 )
-from nasgtn.errors import InvalidConfigError
+from nasgtn.errors import InvalidConfigError, UnknownNameError
 from nasgtn.evaluation import Evaluator, Report, Scores, evaluate
 from nasgtn.evaluation.ground_truth import TrainedTruth
 from nasgtn.progress import Progress, silent
@@ -30,6 +30,8 @@ from nasgtn.training import Trained, save_weights
 IS_CONTROL = "is_control"
 VALIDATION_ACCURACY = "validation_accuracy"
 COSTS = ("n_parameters", "n_multiply_adds")
+SCORES = ("fused", "gtn")
+ACQUISITIONS = ("mean", "ei", "ucb")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +47,20 @@ class VerificationConfig:
     two orders would be judged on the best alone."""
     n_seeds: int = 1
     """Trainings of each architecture."""
+    rounds: int = 1
+    """The candidates are verified in so many rounds; each is chosen knowing those before."""
+    score: str = "fused"
+    """What chooses the candidates: `fused` (proxy and training-free scores together, calibrated
+    by anchors and verified architectures), or `gtn`, the proxy alone."""
+    acquisition: str = "ei"
+    """What a round after the first goes by: `mean`, `ei` (expected improvement) or `ucb` (upper
+    confidence bound)."""
 
     def __post_init__(self) -> None:
-        for name, least in (("candidates", 1), ("control", 0), ("n_seeds", 1)):
+        for name, known in (("score", SCORES), ("acquisition", ACQUISITIONS)):
+            if getattr(self, name) not in known:
+                raise UnknownNameError.of(f"verification.{name}", getattr(self, name), known)
+        for name, least in (("candidates", 1), ("control", 0), ("n_seeds", 1), ("rounds", 1)):
             if getattr(self, name) < least:
                 raise InvalidConfigError(
                     f"verification.{name} must be at least {least}, got {getattr(self, name)}"

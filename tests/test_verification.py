@@ -227,10 +227,16 @@ def test_baselines_score_what_was_verified_and_the_proxy_is_copied(
     assert evaluate_baselines([counting], proxy, tiny_space, tmp_path, seed=0) == records
 
 
-@pytest.mark.parametrize("values", [{"candidates": 0}, {"control": -1}, {"n_seeds": 0}])
+@pytest.mark.parametrize("values", [{"candidates": 0}, {"control": -1}, {"n_seeds": 0}, {"rounds": 0}])
 def test_a_wrong_setting_is_one_clear_line(values: dict[str, int]) -> None:
     with pytest.raises(InvalidConfigError, match=r"verification\.\w+ must be at least \d, got"):
-        VerificationConfig(**values)
+        replace(VerificationConfig(), **values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["score", "acquisition"])
+def test_an_unknown_way_to_choose_is_one_clear_line(name: str) -> None:
+    with pytest.raises(UnknownNameError, match=f"verification.{name} 'fuse'"):
+        replace(VerificationConfig(), **{name: "fuse"})  # type: ignore[arg-type]
 
 
 def test_weights_that_are_tied_are_kept(tmp_path: Path, toy_splits: Splits) -> None:

@@ -12,7 +12,6 @@ from nasgtn.artefacts import ANCHORS, GENERATOR_WEIGHTS, write_text
 from nasgtn.cli.generators import kept_generator
 from nasgtn.cli.tasks import space_of, splits_of
 from nasgtn.comparison import (
-    FUSED_PARTS,
     GENERATED,
     ComparisonConfig,
     Estimator,
@@ -28,6 +27,7 @@ from nasgtn.estimates import Comparison
 from nasgtn.evaluation import ZERO_COST, Evaluator, Named
 from nasgtn.evaluation.ground_truth import TableTruth, TrainedTruth
 from nasgtn.evaluation.proxy import GtnProxy
+from nasgtn.fusion import PARTS
 from nasgtn.gtn import TrainedGenerator, load_generator
 from nasgtn.preparation import describe_task
 from nasgtn.progress import Progress
@@ -188,7 +188,7 @@ class _Rows:
         return [make_estimator(name, self.space, self.splits, config.proxy, gtn=config.gtn)]
 
     def _fused(self, teacher: _Teacher | None) -> Fusion:
-        free = self._free([name for name, weight in FUSED_PARTS.items() if weight])
+        free = self._free([name for name, weight in PARTS.items() if weight])
         if teacher is None:
             return Fusion(name="fused without gtn", parts=free)
         return Fusion(
@@ -198,7 +198,7 @@ class _Rows:
         )
 
     def _calibrated(self, teacher: _Teacher, *, with_gtn: bool) -> Fusion:
-        parts = self._free(list(FUSED_PARTS))
+        parts = self._free(list(PARTS))
         return Fusion(
             name=f"calibrated{'' if with_gtn else ' without gtn'}{teacher.suffix}",
             parts={"gtn": self._proxy(teacher), **parts} if with_gtn else parts,

@@ -1,0 +1,126 @@
+"""Who is verified next: the architectures of best fused score, given all that is known by then."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasgtn.fusion import (
+    MIN_LABELS,
+    PARTS,
+    Prediction,
+    calibrate,
+    expected_improvement,
+    normal_scores,
+    summed_log_ranks,
+    upper_confidence_bound,
+)
+from nasgtn.records import Evaluation
+
+FUSED, CALIBRATED = "fused", "calibrated"
+"""Names of the fused score without labels, and of the one that anchors calibrated."""
+WITHOUT = " without gtn"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Pool:
+    """Architectures with their scores by several evaluators."""
+
+    ids: tuple[str, ...]
+    scores: Mapping[str, NDArray[np.float64]]
+    """By evaluator, one an architecture; NaN where it has none."""
+
+    @classmethod
+    def of(cls, ids: Sequence[str], records: Sequence[Evaluation]) -> "Pool":
+        """Gather the scores of the evaluators in `PARTS`."""
+        places = {name: place for place, name in enumerate(ids)}
+        scores = {part: np.full(len(places), math.nan) for part in PARTS}
+        for record in records:
+            if record.evaluator in scores and record.architecture_id in places:
+                score = math.nan if record.score is None else record.score
+                scores[record.evaluator][places[record.architecture_id]] = score
+        return cls(ids=tuple(places), scores=scores)
+
+    def table(self, *, with_gtn: bool = True) -> tuple[NDArray[np.float64], list[float]]:
+        """Return features (archs, parts), and the weight of each part."""
+        names = [part for part in self.scores if with_gtn or part != "gtn"]
+        return np.column_stack([self.scores[name] for name in names]), [PARTS[n] for n in names]
+
+    def fused(self, *, with_gtn: bool = True) -> NDArray[np.float64]:
+        """Score every architecture without any label."""
+        return summed_log_ranks(*self.table(with_gtn=with_gtn))
+
+    def calibrated(
+        self, labels: Mapping[str, float], *, seed: int, with_gtn: bool = True
+    ) -> Prediction | None:
+        """Predict every architecture's label; None where too few are known.
+
+        Args:
+            labels: True accuracies by architecture id; those of others are not read.
+            seed: See `nasgtn.fusion.calibrate`.
+            with_gtn: Whether the proxy is one of the features.
+        """
+        known = np.array([labels.get(name, math.nan) for name in self.ids])
+        if np.isfinite(known).sum() < MIN_LABELS:
+            return None
+        features, weights = self.table(with_gtn=with_gtn)
+        return calibrate(features, known, seed=seed, weights=weights)
+
+
+def rate(
+    pool: Pool, labels: Mapping[str, float], acquisition: str, *, seed: int
+) -> dict[str, float]:
+    """Say how much each architecture deserves to be verified next; by id.
+
+    Args:
+        pool: Candidates and labelled architectures.
+        labels: Validation accuracies that are known.
+        acquisition: `mean`, `ei` (expected improvement over the best label) or `ucb` (upper
+            confidence bound). Without enough labels the fused score decides.
+        seed: Of the calibration.
+    """
+    prediction = pool.calibrated(labels, seed=seed)
+    if prediction is None:
+        values = pool.fused()
+    elif acquisition == "ei":
+        known = [labels[name] for name in pool.ids if name in labels]
+        values = expected_improvement(prediction, float(normal_scores(known).max()))
+    elif acquisition == "ucb":
+        values = upper_confidence_bound(prediction)
+    else:
+        values = prediction.mean
+    return dict(zip(pool.ids, values.tolist(), strict=True))
+
+
+def fused_records(
+    pool: Pool, proxy: Sequence[Evaluation], labels: Mapping[str, float], *, seed: int
+) -> list[Evaluation]:
+    """Make the evaluations of the fused scores, with and without the proxy, for the report.
+
+    Args:
+        pool: Candidates and anchors.
+        proxy: The candidates' evaluations by the proxy.
+        labels: Of the anchors alone: what is verified must not judge itself.
+        seed: Of the calibration.
+    """
+    columns = {FUSED: pool.fused(), FUSED + WITHOUT: pool.fused(with_gtn=False)}
+    for name, with_gtn in ((CALIBRATED, True), (CALIBRATED + WITHOUT, False)):
+        prediction = pool.calibrated(labels, seed=seed, with_gtn=with_gtn)
+        if prediction is not None:
+            columns[name] = prediction.mean
+    places = {name: place for place, name in enumerate(pool.ids)}
+    return [
+        replace(
+            one,
+            evaluator=name,
+            score=float(values[places[one.architecture_id]]),
+            failure=None,
+            metrics={},
+            curve=(),
+        )
+        for name, values in columns.items()
+        for one in proxy
+        if one.architecture_id in places
+    ]
