@@ -27,7 +27,7 @@ class AnchorConfig:
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
-    n: int = 24
+    n: int = 16
     """0: none; the generator then learns from cross-entropy alone."""
 
     def __post_init__(self) -> None:

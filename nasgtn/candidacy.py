@@ -31,17 +31,22 @@ class Pool:
     ids: tuple[str, ...]
     scores: Mapping[str, NDArray[np.float64]]
     """By evaluator, one an architecture; NaN where it has none."""
+    seconds: Mapping[str, NDArray[np.float64]]
+    """What they took."""
 
     @classmethod
     def of(cls, ids: Sequence[str], records: Sequence[Evaluation]) -> "Pool":
         """Gather the scores of the evaluators in `PARTS`."""
         places = {name: place for place, name in enumerate(ids)}
         scores = {part: np.full(len(places), math.nan) for part in PARTS}
+        seconds = {part: np.zeros(len(places)) for part in PARTS}
         for record in records:
             if record.evaluator in scores and record.architecture_id in places:
-                score = math.nan if record.score is None else record.score
-                scores[record.evaluator][places[record.architecture_id]] = score
-        return cls(ids=tuple(places), scores=scores)
+                place = places[record.architecture_id]
+                seconds[record.evaluator][place] = record.seconds
+                if record.score is not None:
+                    scores[record.evaluator][place] = record.score
+        return cls(ids=tuple(places), scores=scores, seconds=seconds)
 
     def table(self, *, with_gtn: bool = True) -> tuple[NDArray[np.float64], list[float]]:
         """Return features (archs, parts), and the weight of each part."""
@@ -51,6 +56,11 @@ class Pool:
     def fused(self, *, with_gtn: bool = True) -> NDArray[np.float64]:
         """Score every architecture without any label."""
         return summed_log_ranks(*self.table(with_gtn=with_gtn))
+
+    def took(self, *, with_gtn: bool = True) -> NDArray[np.float64]:
+        """Sum the seconds that each architecture's parts took."""
+        parts = [taken for part, taken in self.seconds.items() if with_gtn or part != "gtn"]
+        return np.sum(parts, axis=0)  # type: ignore[no-any-return]
 
     def calibrated(
         self, labels: Mapping[str, float], *, seed: int, with_gtn: bool = True
@@ -105,22 +115,23 @@ def fused_records(
         labels: Of the anchors alone: what is verified must not judge itself.
         seed: Of the calibration.
     """
-    columns = {FUSED: pool.fused(), FUSED + WITHOUT: pool.fused(with_gtn=False)}
+    columns = {FUSED: (pool.fused(), True), FUSED + WITHOUT: (pool.fused(with_gtn=False), False)}
     for name, with_gtn in ((CALIBRATED, True), (CALIBRATED + WITHOUT, False)):
         prediction = pool.calibrated(labels, seed=seed, with_gtn=with_gtn)
         if prediction is not None:
-            columns[name] = prediction.mean
+            columns[name] = prediction.mean, with_gtn
     places = {name: place for place, name in enumerate(pool.ids)}
     return [
         replace(
             one,
             evaluator=name,
             score=float(values[places[one.architecture_id]]),
+            seconds=float(pool.took(with_gtn=with_gtn)[places[one.architecture_id]]),
             failure=None,
             metrics={},
             curve=(),
         )
-        for name, values in columns.items()
+        for name, (values, with_gtn) in columns.items()
         for one in proxy
         if one.architecture_id in places
     ]

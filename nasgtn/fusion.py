@@ -34,7 +34,7 @@ PARTS = {
 development networks); what counts nothing there is for the calibration to use."""
 MIN_LABELS = 8
 """Fewer labelled architectures calibrate nothing: five folds would hold one or two each."""
-N_FOLDS, N_REPEATS = 5, 3
+N_FOLDS, N_REPEATS = 5, 2
 PENALTIES = np.logspace(-1, 3, 9)
 """Of the ridge; the features have unit variance."""
 

@@ -291,20 +291,18 @@ def _next_candidates(
     run: Run, pool: Pool, before: Sequence[Evaluation], number: int
 ) -> list[Evaluation]:
     """Choose the candidates of one round, knowing what the rounds before it found out."""
-    config = run.config.verification
-    records = comparable(read_records(run.folder / PROXY))
-    n_all = math.ceil(config.candidates * (number + 1) / config.rounds)
-    if config.score == "fused":
-        wanted = {one.architecture_id for one in before}
-        labels = _labels(run.folder, wanted)
-        acquisition = config.acquisition if number else "mean"
-        ratings = rate(pool, labels, acquisition, seed=run.config.seed)
-        records = [replace(one, score=ratings[one.architecture_id]) for one in records]
+    config, seed = run.config.verification, run.config.seed
+    evaluations = {one.architecture_id: one for one in read_records(run.folder / PROXY)}
+    records = comparable(list(evaluations.values()))
     known = {one.architecture_id for one in before}
+    if config.score == "fused":
+        acquisition = config.acquisition if number else "mean"
+        ratings = rate(pool, _labels(run.folder, known), acquisition, seed=seed)
+        records = [replace(one, score=ratings[one.architecture_id]) for one in records]
     best = best_candidates(records, len(records), run.config.search.objectives)
-    scores = {one.architecture_id: one for one in read_records(run.folder / PROXY)}
-    chosen = [one for one in best if one.architecture_id not in known][: n_all - len(before)]
-    return [scores[one.architecture_id] for one in chosen]
+    ranked = [evaluations[one.architecture_id] for one in best if one.architecture_id not in known]
+    n_all = math.ceil(config.candidates * (number + 1) / config.rounds)
+    return ranked[: n_all - len(before)]
 
 
 def _labels(folder: Path, verified: Collection[str]) -> dict[str, float]:

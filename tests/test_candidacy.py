@@ -25,7 +25,7 @@ def records(parts: Sequence[str] = tuple(PARTS)) -> list[Evaluation]:
             architecture_id=name,
             choices={},
             seed=0,
-            score=float(value + rng.normal()),
+            score=float(value + (0.2 if part == "gtn" else 1.0) * rng.normal()),
             seconds=1.0,
         )
         for part in parts

@@ -17,6 +17,8 @@ import optuna
 import pytest
 from command_line import TINY_SPACE, write_toy_archive
 
+from nasgtn.anchors import AnchorConfig
+from nasgtn.candidacy import Pool, rate
 from nasgtn.errors import ArtefactError, InvalidSpaceError, NasgtnError
 from nasgtn.gtn import load_generator
 from nasgtn.pipeline import (
@@ -118,14 +120,20 @@ def test_the_whole_path_twice_leaves_the_same_records(
     assert replace(run, **changed) == replace(again, **changed)  # type: ignore[arg-type]
 
 
+def best_fused(folder: Path, n: int) -> list[str]:
+    """Ids of the best by the fused score, which the proxy's alone need not be."""
+    records = read_records(folder / "baselines.jsonl")
+    fused = [one for one in records if one.evaluator == "fused" and one.score is not None]
+    return [one.architecture_id for one in best_candidates(fused, n)]
+
+
 def test_the_result_says_what_the_records_say(run: RunResult, config: RunConfig) -> None:
     proxy = read_records(run.folder / "proxy.jsonl")
     verified = read_records(run.folder / "verification.jsonl")
     assert run.n_candidates == len(proxy) == 8
     assert run.n_verified == len(verified) == 4
     assert [r.metrics["is_control"] for r in verified] == [0, 0, 1, 1]
-    best = [one.architecture_id for one in best_candidates(proxy, 2)]
-    assert [one.architecture_id for one in verified[:2]] == best
+    assert [one.architecture_id for one in verified[:2]] == best_fused(run.folder, 2)
     winner = max(verified[:2], key=lambda one: one.metrics["validation_accuracy"])
     assert run.validation_accuracy == winner.metrics["validation_accuracy"]
     kept = json.loads((run.folder / "best" / "choices.json").read_text())
@@ -136,14 +144,59 @@ def test_the_result_says_what_the_records_say(run: RunResult, config: RunConfig)
     assert run.control_accuracy == pytest.approx(sum(controls) / 2)
 
 
-def test_every_baseline_scores_what_was_verified(run: RunResult) -> None:
-    verified = [r.architecture_id for r in read_records(run.folder / "verification.jsonl")]
+def test_every_baseline_scores_the_candidates_and_the_anchors(run: RunResult) -> None:
+    ids = {
+        name: [r.architecture_id for r in read_records(run.folder / f"{name}.jsonl")]
+        for name in ("proxy", "anchors", "verification")
+    }
     found: dict[str, list[str]] = {}
     for record in read_records(run.folder / "baselines.jsonl"):
         found.setdefault(record.evaluator, []).append(record.architecture_id)
-    names = {"gtn", "params", "flops", "synflow", "naswot", "grad_norm", "real:4"}
-    assert set(found) == names
-    assert all(ids == verified for ids in found.values())
+    for name in ("gtn", "params", "flops", "synflow", "naswot", "jacob_cov", "grad_norm"):
+        assert set(found[name]) == {*ids["proxy"], *ids["anchors"]}
+        assert len(found.pop(name)) == len(set(ids["proxy"] + ids["anchors"]))
+    assert found == {
+        "fused": ids["proxy"],
+        "fused without gtn": ids["proxy"],
+        "real:4": ids["verification"],
+    }
+
+
+def test_rounds_of_verification_use_what_the_rounds_before_found_out(
+    run: RunResult, config: RunConfig, tmp_path: Path
+) -> None:
+    """Eight anchors label enough for a calibration, which the first round's results change."""
+    verification = VerificationConfig(candidates=4, control=1, rounds=2, acquisition="mean")
+    several = replace(
+        config,
+        anchors=AnchorConfig(n=8),
+        search=SearchConfig(trials=14),
+        verification=verification,
+    )
+    folder = run_search(several, tmp_path / "run").folder
+    verified = read_records(folder / "verification.jsonl")
+    assert [r.metrics["is_control"] for r in verified] == [0, 0, 0, 0, 1]
+    anchors = {r.architecture_id: r.score for r in read_records(folder / "anchors.jsonl")}
+    proxy = [r.architecture_id for r in read_records(folder / "proxy.jsonl")]
+    labels = {name: score for name, score in anchors.items() if score is not None}
+    ids = [*proxy, *(name for name in anchors if name not in proxy)]
+    pool = Pool.of(ids, read_records(folder / "baselines.jsonl"))
+    chosen: list[str] = []
+    for _ in range(2):
+        ratings = rate(pool, labels, "mean", seed=0)
+        left = [name for name in proxy if name not in chosen]
+        chosen += sorted(left, key=lambda name: -ratings[name])[:2]
+        labels |= {
+            r.architecture_id: r.metrics["validation_accuracy"]
+            for r in verified
+            if r.architecture_id in chosen
+        }
+    assert [r.architecture_id for r in verified[:4]] == chosen
+    (folder / "report.html").unlink()
+    keep_lines(folder / "verification.jsonl", 1)
+    resume(folder)
+    again = read_records(folder / "verification.jsonl")
+    assert [r.architecture_id for r in again] == [r.architecture_id for r in verified]
 
 
 def test_verified_architectures_stand_in_a_study_of_their_own(run: RunResult) -> None:
@@ -222,11 +275,11 @@ def test_more_can_be_verified_later(copied: Path) -> None:
     after = read_records(copied / "verification.jsonl")
     assert [r.architecture_id for r in after[:4]] == [r.architecture_id for r in before]
     assert [r.seconds for r in after[:4]] == [r.seconds for r in before]
-    best = {r.architecture_id for r in best_candidates(read_records(copied / "proxy.jsonl"), 3)}
+    best = set(best_fused(copied, 3))
     assert {r.architecture_id for r in after if not r.metrics["is_control"]} == best
     assert result.n_verified == len(after) >= 5
     n_baselines = Counter(r.evaluator for r in read_records(copied / "baselines.jsonl"))
-    assert set(n_baselines.values()) == {len(after)}
+    assert n_baselines["real:4"] == len(after)
 
 
 def test_status_tells_the_stage_and_how_far_it_is(copied: Path, run: RunResult) -> None:
@@ -343,7 +396,7 @@ def test_a_folder_that_is_no_run_cannot_be_resumed(copied: Path, tmp_path: Path)
     text = (copied / "config.toml").read_text()
     (copied / "config.toml").write_text(text.replace("format = 2", "format = 1"))
     for work in (resume, status, verify, write_report, run_data):
-        with pytest.raises(ArtefactError, match="got format 2"):
+        with pytest.raises(ArtefactError, match="got format 1"):
             work(copied)
 
 
@@ -439,8 +492,13 @@ def test_two_objectives_verify_the_pareto_front_first(
     search = SearchConfig(trials=8, objectives=("accuracy", "params"))
     config = replace(config, generator=str(run.folder), search=search)
     result = run_search(config, tmp_path / "run")
+    fused = {
+        r.architecture_id: r.score or 0.0
+        for r in read_records(result.folder / "baselines.jsonl")
+        if r.evaluator == "fused"
+    }
     points = {
-        r.architecture_id: (r.score or 0.0, -r.metrics["n_parameters"])
+        r.architecture_id: (fused[r.architecture_id], -r.metrics["n_parameters"])
         for r in read_records(result.folder / "proxy.jsonl")
     }
     first = read_records(result.folder / "verification.jsonl")[0].architecture_id

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from nasgtn.data import Splits
-from nasgtn.errors import InvalidConfigError
+from nasgtn.errors import InvalidConfigError, UnknownNameError
 from nasgtn.evaluation import evaluate
 from nasgtn.evaluation.baselines import Parameters
 from nasgtn.evaluation.ground_truth import TrainedTruth
@@ -227,7 +227,9 @@ def test_baselines_score_what_was_verified_and_the_proxy_is_copied(
     assert evaluate_baselines([counting], proxy, tiny_space, tmp_path, seed=0) == records
 
 
-@pytest.mark.parametrize("values", [{"candidates": 0}, {"control": -1}, {"n_seeds": 0}, {"rounds": 0}])
+@pytest.mark.parametrize(
+    "values", [{"candidates": 0}, {"control": -1}, {"n_seeds": 0}, {"rounds": 0}]
+)
 def test_a_wrong_setting_is_one_clear_line(values: dict[str, int]) -> None:
     with pytest.raises(InvalidConfigError, match=r"verification\.\w+ must be at least \d, got"):
         replace(VerificationConfig(), **values)  # type: ignore[arg-type]

@@ -31,7 +31,7 @@ class MetaTrainingConfig:
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
-    n_meta_steps: int = 120
+    n_meta_steps: int = 100
     """0 leaves the generator as the warm start made it."""
     learning_rate: float = 0.001
     settings_learning_rate: float = 0.003
@@ -62,7 +62,7 @@ class MetaTrainingConfig:
     meta-training."""
     checkpointed: bool = False
     """Compute each inner step again on the way back: less memory, about a third more time."""
-    save_every: int = 40
+    save_every: int = 50
     """Meta-steps between looks at the held-out anchors, and between checkpoints that an
     interrupted run goes on from."""
     max_skipped: int = 20
