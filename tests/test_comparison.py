@@ -11,6 +11,7 @@ from nasgtn.comparison import (
     RATES,
     ComparisonConfig,
     Estimator,
+    Fusion,
     check_settings,
     compare,
     make_estimator,
@@ -18,13 +19,15 @@ from nasgtn.comparison import (
 )
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, UnknownNameError
-from nasgtn.evaluation import Evaluator, Report, Scores
+from nasgtn.evaluation import Evaluator, Report, Scores, evaluate
 from nasgtn.evaluation.proxy import ProxyConfig
+from nasgtn.fusion import PARTS, calibrate, summed_log_ranks
 from nasgtn.gtn import GtnConfig
+from nasgtn.randomness import derive_seed
 from nasgtn.records import read_records
 from nasgtn.spaces import Architecture, SearchSpace
 
-PROXY, GTN = ProxyConfig(), GtnConfig()
+PROXY, GTN, CONFIG = ProxyConfig(), GtnConfig(), ComparisonConfig()
 
 
 def estimators(names: Sequence[str], space: SearchSpace, splits: Splits) -> list[Estimator]:
@@ -338,3 +341,44 @@ def test_unknown_estimators_are_refused(
 def test_a_truth_needs_a_seed() -> None:
     with pytest.raises(InvalidConfigError, match="truth_seeds must be at least 1, got 0"):
         ComparisonConfig(truth_seeds=0)
+
+
+def test_a_fusion_is_made_of_the_scores_of_its_parts(
+    tiny_space: SearchSpace, toy_splits: Splits, architectures: list[Architecture]
+) -> None:
+    parts = {name: evaluator(name, tiny_space, toy_splits) for name in ("flops", "jacob_cov")}
+    truth = evaluator("params", tiny_space, toy_splits)
+    alone = [Estimator.of(part) for part in parts.values()]
+    found = compare([*alone, Fusion(name="both", parts=parts)], truth, architectures, CONFIG)
+    flops, jacob, both = found.estimators
+    by_hand = summed_log_ranks(
+        [[one.score, other.score] for one, other in zip(flops.points, jacob.points, strict=True)],
+        [PARTS["flops"], PARTS["jacob_cov"]],
+    )
+    assert [point.score for point in both.points] == pytest.approx(by_hand)
+    assert both.seconds_per_candidate == pytest.approx(
+        (flops.seconds_per_candidate or 0) + (jacob.seconds_per_candidate or 0)
+    )
+
+
+def test_anchors_calibrate_a_fusion_and_are_not_compared(
+    tiny_space: SearchSpace, toy_splits: Splits, architectures: list[Architecture]
+) -> None:
+    parts = {name: evaluator(name, tiny_space, toy_splits) for name in ("flops", "jacob_cov")}
+    truth = evaluator("params", tiny_space, toy_splits)
+    exclude = frozenset(one.id for one in architectures)
+    others = tiny_space.sample_distinct(10, 5, toy_splits.task, exclude=exclude)
+    anchors = [evaluate(truth, one, seed=0) for one in others]
+    fusion = Fusion(name="both", parts=parts, anchors=anchors, preparation_seconds=7.0)
+    (row,) = compare([fusion], truth, architectures, CONFIG).estimators
+    assert row.agreement.n == len(architectures)
+    assert row.preparation_seconds == 7.0
+    seeds = {part: derive_seed(0, "comparison", part.name, 0) for part in parts.values()}
+    features = [
+        [part.score(one, seed=seeds[part]).score for part in parts.values()]
+        for one in (*architectures, *others)
+    ]
+    labels = [float("nan")] * len(architectures) + [one.score or 0.0 for one in anchors]
+    weights = [PARTS[name] for name in parts]
+    expected = calibrate(features, labels, seed=0, weights=weights).mean[: len(architectures)]
+    assert [point.score for point in row.points] == pytest.approx(expected)

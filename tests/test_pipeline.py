@@ -462,7 +462,6 @@ def test_failing_architectures_cost_their_trials_alone(
     (tmp_path / "failing.py").write_text(FAILING_SPACE)
     failing = replace(
         config,
-        seed=3,
         generator=str(run.folder),
         space=replace(config.space, name=str(tmp_path / "failing.py")),
         search=SearchConfig(trials=16, sampler="random"),

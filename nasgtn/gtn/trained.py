@@ -105,7 +105,7 @@ def load_generator(
 
     Raises:
         ArtefactError: A file is missing, damaged or of another version, or the generator was
-            made for another task.
+            made for another task, or learned from another split of the same dataset.
     """
     path = folder / GENERATOR_CONFIG
     if not path.is_file():
@@ -132,7 +132,7 @@ def load_generator(
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtefactError(f"the generator in {folder} cannot be read: {reason}") from error
     if task is not None:
-        _check_fit(trained.task, task.shrunk(config.image_size), folder)
+        _check_fit(trained, task.shrunk(config.image_size), folder)
     trained.gtn.to(device)
     return trained
 
@@ -155,7 +155,8 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     write_bytes(path, save(state))  # `save_file` has errors of its own for a full disk
 
 
-def _check_fit(made_for: Task, task: Task, folder: Path) -> None:
+def _check_fit(trained: TrainedGenerator, task: Task, folder: Path) -> None:
+    made_for = trained.task
     for what, one, other in (
         ("images of shape", made_for.input_shape, task.input_shape),
         ("classes:", made_for.n_classes, task.n_classes),
@@ -164,3 +165,10 @@ def _check_fit(made_for: Task, task: Task, folder: Path) -> None:
             raise ArtefactError(
                 f"the generator in {folder} was made for {what} {one}, but {task.name} has {other}"
             )
+    # Mean and deviation are those of the training part, so they tell one split from another.
+    if made_for.name == task.name and (made_for.mean, made_for.std) != (task.mean, task.std):
+        raise ArtefactError(
+            f"the generator in {folder} must have learned from the images that {task.name} is "
+            f"trained on here, but it has another split of them (its seed is {trained.seed}); it "
+            "may have seen what is tested on"
+        )

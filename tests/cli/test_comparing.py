@@ -132,3 +132,45 @@ def test_a_page_is_written_with_the_command_that_repeats_it(
     assert f"--html '{html}'" in text
     assert "--set gtn.curriculum.n_steps=4 --set" in text
     assert "--device" not in text
+
+
+def test_every_generator_has_rows_of_its_own_and_no_anchor_is_compared(
+    nasgtn: Nasgtn, compare: Callable[..., Args], tmp_path: Path
+) -> None:
+    out = tmp_path / "c.jsonl"
+    args = compare("gtn,fused,calibrated,params", "--out", out, "--generators", 2, "--json")
+    outcome = nasgtn(*args, "--set", "anchors.n=9")
+    assert outcome.code == 0, outcome.err
+    rows = {row["estimator"]: row for row in json.loads(outcome.out)["estimators"]}
+    assert list(rows) == [
+        *("gtn, generator 0", "gtn, generator 1"),
+        *("fused, generator 0", "fused, generator 1", "fused without gtn"),
+        *("calibrated, generator 0", "calibrated, generator 1"),
+        *("calibrated without gtn, generator 0", "calibrated without gtn, generator 1"),
+        "params",
+    ]
+    compared = {record.architecture_id for record in read_records(out)}
+    folders = sorted(tmp_path.glob("c.*.generator*"))
+    drawn = [
+        {record.architecture_id for record in read_records(folder / "anchors.jsonl")}
+        for folder in folders
+    ]
+    assert [len(ids) for ids in drawn] == [9, 9]
+    assert drawn[0] != drawn[1]
+    assert compared.isdisjoint(drawn[0] | drawn[1])
+    anchored = rows["calibrated, generator 0"]["preparation_seconds"]
+    assert anchored > rows["calibrated without gtn, generator 0"]["preparation_seconds"] > 0
+    assert rows["fused without gtn"]["preparation_seconds"] == 0
+
+
+def test_architectures_exclude_the_anchors_of_a_given_generator(
+    nasgtn: Nasgtn, compare: Callable[..., Args], tmp_path: Path
+) -> None:
+    first = tmp_path / "c.jsonl"
+    assert nasgtn(*compare("gtn", "--out", first, "--json")).code == 0
+    (folder,) = tmp_path.glob("c.*.generator")
+    anchors = {record.architecture_id for record in read_records(folder / "anchors.jsonl")}
+    again = tmp_path / "again.jsonl"
+    outcome = nasgtn(*compare("gtn", "--out", again, "--generator", folder, "--json", n=12))
+    assert outcome.code == 0, outcome.err
+    assert anchors.isdisjoint(record.architecture_id for record in read_records(again))

@@ -106,6 +106,7 @@ def test_a_changed_configuration_is_refused(
     [
         ({"height": 9}, r"made for images of shape \(1, 8, 8\), but toy has \(1, 9, 8\)"),
         ({"class_names": ("a", "b")}, "made for classes: 3, but toy has 2"),
+        ({"mean": (0.4,)}, r"it has another split of them \(its seed is 5\)"),
     ],
 )
 def test_a_generator_for_another_task_is_refused(
@@ -113,6 +114,13 @@ def test_a_generator_for_another_task_is_refused(
 ) -> None:
     with pytest.raises(ArtefactError, match=message):
         load_generator(saved, task=replace(toy_task, **change))  # type: ignore[arg-type]
+
+
+def test_a_generator_for_another_dataset_of_that_shape_is_taken(
+    saved: Path, toy_task: Task
+) -> None:
+    other = replace(toy_task, name="other", mean=(0.4,), std=(0.1,))
+    assert load_generator(saved, task=other).task == toy_task
 
 
 def test_large_images_are_shrunk_for_generator_and_proxy(
