@@ -143,11 +143,11 @@ def test_a_folder_that_is_no_run_is_one_clear_line(tmp_path: Path) -> None:
     ):
         read_facts(tmp_path)
     (tmp_path / "config.toml").write_text("seed = 0\n")
-    with pytest.raises(ArtefactError, match=r"format 1, which nasgtn .* reads, got format None"):
+    with pytest.raises(ArtefactError, match=r"format 2, which nasgtn .* reads, got format None"):
         read_facts(tmp_path)
     (tmp_path / "config.toml").write_text("[versions]\nformat = 99\n")
     with pytest.raises(ArtefactError, match="got format 99"):
         read_facts(tmp_path)
-    (tmp_path / "config.toml").write_text("[versions]\nformat = 1\n")
+    (tmp_path / "config.toml").write_text("[versions]\nformat = 2\n")
     with pytest.raises(ArtefactError, match="must have the tables versions, environment, task"):
         read_facts(tmp_path)

@@ -143,7 +143,7 @@ def test_settings_start_where_the_inner_loop_says_and_can_stay_there(
 ) -> None:
     data = make(toy_task, small_gtn, learned_settings=False).synthesise(torch_rng(0))
     torch.testing.assert_close(data.learning_rates, torch.full((4,), 0.2))
-    torch.testing.assert_close(data.momenta, torch.full((4,), 0.7))
+    torch.testing.assert_close(data.momenta, torch.full((4,), 0.8))
     assert not data.learning_rates.requires_grad
 
 
