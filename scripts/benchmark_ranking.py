@@ -1,6 +1,7 @@
 """Measure how well every estimator orders random architectures of one benchmark.
 
     python scripts/benchmark_ranking.py digits_convnet
+    python scripts/benchmark_ranking.py digits_convnet --architectures 48    # prints alone
 
 What is measured is kept in results/benchmarks/NAME/ and not measured again; without that folder
 everything is done anew, in the time that the table says. `table.csv` has a row an estimator.
@@ -34,20 +35,22 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
 
 def main() -> None:
     """Run `nasgtn compare` with the options of the benchmark, and write its rows as a table."""
-    name = sys.argv[1]
+    name, *more = sys.argv[1:]
     folder = ROOT / "results" / "benchmarks" / name
-    options = [*BENCHMARKS[name], "--out", folder / "truth.jsonl", "--json", *sys.argv[2:]]
+    options = [*BENCHMARKS[name], "--out", folder / "truth.jsonl", "--json", *more]
     command = [sys.executable, "-m", "nasgtn", "compare", *map(str, options)]
     folder.mkdir(parents=True, exist_ok=True)
     found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
     rows = json.loads(found.stdout)["estimators"]
-    with (folder / "table.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    if not more:
+        with (folder / "table.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    columns = ("spearman", "best_half", "best_tenth", "seconds_per_candidate")
     for row in rows:
-        low, high = row["spearman_interval"] or (None, None)
-        print(f"{row['estimator']:36} {row['spearman']} [{low}, {high}]")  # noqa: T201
+        values = "  ".join(f"{row[name]:6.3f}" for name in columns)
+        print(f"{row['estimator']:36} {values}  {row['spearman_interval']}")  # noqa: T201
 
 
 if __name__ == "__main__":

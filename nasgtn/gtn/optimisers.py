@@ -199,10 +199,18 @@ def orthogonalised(
 
 
 def _newton_schulz(x: Float[Tensor, "batch rows columns"]) -> Float[Tensor, "batch rows columns"]:
+    """Run the rounds x -> (a + b x x^T + c (x x^T)^2) x on x x^T, which has rows alone.
+
+    All its polynomials commute, so that the long side enters two products in all, not two a round.
+    """
     a, b, c = NEWTON_SCHULZ
     x = x * torch.rsqrt(x.square().sum(dim=(-2, -1), keepdim=True) + 1e-20)
-    for _ in range(N_ROUNDS):
-        square = x @ x.mT
-        polynomial = torch.baddbmm(square, square, square, beta=b, alpha=c)
-        x = torch.baddbmm(x, polynomial, x, beta=a)
-    return x
+    gram, product = x @ x.mT, None
+    eye = torch.eye(x.shape[-2], dtype=x.dtype, device=x.device)
+    for number in range(N_ROUNDS):
+        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c) + a * eye
+        product = polynomial if product is None else polynomial @ product
+        if number + 1 < N_ROUNDS:
+            gram = polynomial @ gram @ polynomial
+    assert product is not None
+    return product @ x
