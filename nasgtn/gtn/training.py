@@ -128,24 +128,25 @@ class _Best:
     def __init__(self, gtn: Gtn, jury: Jury) -> None:
         self._gtn, self._jury = gtn, jury
         self._state: dict[str, Tensor] = {}
-        self._order, self._n_done = -1.0, 0
+        self._highest, self._n_done = -1.0, 0
         self.n_stale = 0
         """Looks since then."""
 
     def look(self, n_done: int) -> float | None:
-        """Judge the present state, and keep a copy of it where it is the best so far."""
+        """Judge the present state, and keep a copy of it unless an earlier one was better."""
         if not self._jury.held_out:
             return None
         order = self._jury.judge(self._gtn)
         self.n_stale += 1
-        if order >= self._order - INDIFFERENCE:
-            self._order, self._n_done, self.n_stale = order, n_done, 0
+        self._highest = max(order, self._highest)
+        if order >= self._highest - INDIFFERENCE:
+            self._n_done, self.n_stale = n_done, 0
             self._state = {n: value.clone() for n, value in self._gtn.state_dict().items()}
         return order
 
     @property
     def note(self) -> str:
-        return f", order {self._order:.2f} at {self._n_done}" if self._jury.held_out else ""
+        return f", order {self._highest:.2f}" if self._jury.held_out else ""
 
     def take(self) -> int:
         """Go back to the best state; return its number of meta-steps."""
@@ -153,11 +154,11 @@ class _Best:
         return self._n_done
 
     def state(self) -> dict[str, Tensor]:
-        kept = torch.tensor([self._order, self._n_done, self.n_stale], dtype=torch.float64)
+        kept = torch.tensor([self._highest, self._n_done, self.n_stale], dtype=torch.float64)
         return {"best": kept, **{f"best.{name}": v for name, v in self._state.items()}}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        self._order, n_done, n_stale = state["best"].tolist()
+        self._highest, n_done, n_stale = state["best"].tolist()
         self._n_done, self.n_stale = int(n_done), int(n_stale)
         prefix = "best."
         self._state = {

@@ -301,8 +301,10 @@ def test_the_state_that_the_held_out_anchors_choose_is_kept(
         seed=derive_seed(1, "jury"),
     )
     kept = jury.judge(trained.gtn)
+    highest = max(kept, *orders.values())
     later = [order for step, order in orders.items() if step > trained.meta_steps]
-    assert all(order < kept - INDIFFERENCE for order in later)
+    assert kept >= highest - INDIFFERENCE
+    assert all(order < highest - INDIFFERENCE for order in later)
     if trained.meta_steps:  # else it is the warm start
         assert kept == orders[trained.meta_steps]
 
