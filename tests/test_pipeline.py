@@ -103,6 +103,7 @@ def test_the_whole_path_leaves_every_file(run: RunResult) -> None:
             "best",
         ),
         "report.html",
+        "summary.json",
     }
     assert run.report.read_text().startswith("<!doctype html>")
 

@@ -24,9 +24,9 @@ def pareto_front(
     trials: Sequence[Mapping[str, Any]],  # as in RunData.history
     objectives: Sequence[str],
 ) -> Front | None:
-    """Find the front; None with one objective, or without a complete trial."""
+    """Find the front; None with one objective, or without trials that have a value of each."""
     done = complete(trials)
-    if len(objectives) < 2 or not done:
+    if len(objectives) < 2 or not done or any(len(t["values"]) != len(objectives) for t in done):
         return None
     signs = [1 if name == "accuracy" else -1 for name in objectives]
     points = [

@@ -47,6 +47,7 @@ def test_the_front_is_what_no_other_trial_beats() -> None:
     assert list(front.numbers) == expected
     assert pareto_front(trials, ("accuracy",)) is None
     assert pareto_front([], OBJECTIVES) is None
+    assert pareto_front(trials, (*OBJECTIVES, "flops")) is None  # values of another search
 
 
 @pytest.mark.parametrize("n_objectives", [1, 2, 3, 4])
