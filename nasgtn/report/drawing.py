@@ -121,7 +121,7 @@ def _box(place: int, box: Box) -> Markup:
     ).format(
         *(LEFT, top, WIDTH, HEIGHT),
         *(LEFT + 12, top + 18, _cut(" · ".join(box.kinds))),
-        *(LEFT + 12, top + 35, _cut("   ".join(fact for fact in facts if fact))),
+        *(LEFT + 12, top + 35, _cut(", ".join(fact for fact in facts if fact))),
     )
 
 

@@ -100,8 +100,15 @@ def _sides(x: Sequence[float], y: Sequence[float]) -> list[str]:
 
 
 def slope_figure(verified: Sequence[Verified], winner: Verified | None) -> go.Figure | None:
-    """A line from each architecture's rank by proxy score to that by test accuracy, 1 for best."""
-    both = [v for v in verified if v.test_accuracy is not None and v.proxy_score is not None]
+    """A line from each architecture's rank by proxy score to that by test accuracy, 1 for best.
+
+    Anchors are left out, as they judge no estimator.
+    """
+    both = [
+        v
+        for v in verified
+        if v.test_accuracy is not None and v.proxy_score is not None and not v.is_anchor
+    ]
     if len(both) < 2:
         return None
     ranks = list(

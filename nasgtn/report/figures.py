@@ -92,18 +92,20 @@ def draw(data: RunData, summary: Summary) -> dict[str, go.Figure]:
 
 
 def agreement_figure(verified: Iterable[Verified], winner: Verified | None) -> go.Figure | None:
-    """True accuracy over proxy score; best k, control and winner marked apart, ceiling shown."""
+    """True accuracy over proxy score; candidates, control, anchors and winner marked apart."""
     both = [v for v in verified if v.test_accuracy is not None and v.proxy_score is not None]
     if not both:
         return None
     figure = go.Figure()
-    for is_control, name, colour, symbol in (
-        (False, "best by proxy", BLUE, "circle"),
-        (True, "control, drawn at random", ORANGE, "diamond"),
+    judges = [v for v in both if not v.is_anchor]
+    for part, name, colour, symbol in (
+        ([v for v in judges if not v.is_control], "candidate", BLUE, "circle"),
+        ([v for v in judges if v.is_control], "control, drawn at random", ORANGE, "diamond"),
+        ([v for v in both if v.is_anchor], "anchor, judges nothing", GREY, "square-open"),
     ):
-        part = [v for v in both if v.is_control == is_control]
-        marker = {"color": colour, "symbol": symbol, "size": 10, "opacity": 0.9}
-        figure.add_trace(_points(part, name, marker))
+        if part:
+            marker = {"color": colour, "symbol": symbol, "size": 10, "opacity": 0.9}
+            figure.add_trace(_points(part, name, marker))
     if winner in both:
         ring = {"color": GREEN, "symbol": "circle-open", "size": 19, "line": {"width": 2.5}}
         figure.add_trace(_points([v for v in both if v == winner], "winner", ring))

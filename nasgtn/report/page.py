@@ -79,6 +79,7 @@ def render(data: RunData, summary: Summary | None = None) -> str:
         winner_in_words=words.winner_in_words(summary, data.task),
         trust_in_words=words.trust_in_words(summary.proxy),
         cost_in_words=words.cost_in_words(summary.costs),
+        choice_in_words=words.choice_in_words(data, summary),
         gains_in_words=[words.gain_in_words(one) for one in summary.gains],
         anchors_in_words=words.anchors_in_words(summary),
         front_in_words=words.front_in_words(summary.front) if summary.front else "",

@@ -15,6 +15,8 @@ from nasgtn.report.pareto import Front, pareto_front
 
 PROXY = "gtn"
 """Name of the evaluator whose scores steer the search."""
+FUSED = ("calibrated", "fused")
+"""Scores that are put together from the proxy and others; the first that is there chooses."""
 WITHOUT = " without gtn"
 """Ends the name of a fused score that leaves the proxy out (`nasgtn.candidacy` writes both)."""
 GENERATOR_STAGES = ("anchors", "meta_training")

@@ -100,7 +100,8 @@ def parallel_figure(trials: Trials) -> go.Figure | None:
     for place, axis in enumerate(axes):
         _mark(figure, place, values[axis])
     figure = finish(figure, "", None, height=440)
-    figure.update_xaxes(tickvals=list(range(len(ticks))), ticktext=ticks)
+    sides = [-0.3, len(ticks) - 0.5]  # room for the outermost names
+    figure.update_xaxes(tickvals=list(range(len(ticks))), ticktext=ticks, range=sides)
     return figure.update_yaxes(showticklabels=False, showgrid=False, ticks="")
 
 

@@ -8,7 +8,7 @@ from nasgtn.estimates import Estimate, Gain
 from nasgtn.ranking import Interval
 from nasgtn.report.data import RunData
 from nasgtn.report.pareto import Front
-from nasgtn.report.summary import GENERATOR_STAGES, Costs, Counts, Summary, Verified
+from nasgtn.report.summary import FUSED, GENERATOR_STAGES, Costs, Counts, Summary, Verified
 
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -24,7 +24,7 @@ def percent(value: float | None) -> str:
 
 def points(value: float | None) -> str:
     """Write a difference of accuracies in percentage points."""
-    return DASH if value is None else f"{100 * value:.1f}{SPACE}points"
+    return DASH if value is None else f"{number(100 * value, 1)}{SPACE}points"
 
 
 def count(value: float | None) -> str:
@@ -178,6 +178,20 @@ def trust_in_words(row: Estimate | None) -> str:
         "The interval includes zero, so its order may be chance; "
         "verify more architectures to know."
     )
+
+
+def choice_in_words(data: RunData, summary: Summary) -> str:
+    """Say how well the score orders that the candidates were chosen by, if not the proxy alone."""
+    rows = {row.name: row for row in summary.estimators}
+    found = [rows[name] for name in FUSED if name in rows]
+    if not found or data.config.get("verification", {}).get("score") != "fused":
+        return ""
+    said = f"The candidates were chosen by the {found[0].name} score"
+    rho, bounds = found[0].agreement.spearman, found[0].agreement.spearman_interval
+    if rho is None:
+        return f"{said}, whose order could not be judged."
+    said += f", whose Spearman correlation with the true accuracy is {number(rho)}"
+    return f"{said}, with a 95{SPACE}% interval of {interval(bounds)}." if bounds else f"{said}."
 
 
 def gain_in_words(gain: Gain) -> str:

@@ -52,15 +52,25 @@ def test_candidates_control_and_winner_are_marked_apart(data: RunData) -> None:
     assert figure is not None
     points = {trace.name: list(zip(trace.x, trace.y, strict=True)) for trace in figure.data}
     assert {name: len(found) for name, found in points.items()} == {
-        "best by proxy": 5,
+        "candidate": 5,
         "control, drawn at random": 5,
         "winner": 1,
     }
-    assert points["winner"][0] in points["best by proxy"]
+    assert points["winner"][0] in points["candidate"]
     assert summary.winner is not None
     assert points["winner"] == [(summary.winner.proxy_score, summary.winner.test_accuracy)]
     symbols = [trace.marker.symbol for trace in figure.data]
     assert len(set(symbols)) == 3
+
+
+def test_anchors_are_marked_where_they_are_shown_and_have_no_rank(data: RunData) -> None:
+    summary = summarise(dataclasses.replace(data, anchors=data.verification[-2:]))
+    figure = agreement_figure(summary.verified, summary.winner)
+    assert figure is not None
+    n_points = {trace.name: len(trace.x) for trace in figure.data}
+    assert (n_points["anchor, judges nothing"], n_points["control, drawn at random"]) == (2, 3)
+    ranks = draw(data, summary)["ranks"]
+    assert sum(x == "truth" for trace in ranks.data for x in trace.x) == 8
 
 
 def test_error_bars_end_at_the_interval(data: RunData) -> None:

@@ -21,6 +21,7 @@ SPACE, MINUS = "\N{NO-BREAK SPACE}", "\N{MINUS SIGN}"
         (words.percent(0.9781), f"97.8{SPACE}%"),
         (words.percent(None), words.DASH),
         (words.points(0.0123), f"1.2{SPACE}points"),
+        (words.points(-0.0123), f"{MINUS}1.2{SPACE}points"),
         (words.count(1234567.0), "1,234,567"),
         (words.number(-0.456), f"{MINUS}0.46"),
         (words.number(-0.001), "0.00"),
@@ -172,3 +173,23 @@ def test_the_front_is_put_into_words() -> None:
     front = Front(objectives=("accuracy", "params"), numbers=(1, 2), hypervolume=0.5)
     said = words.front_in_words(front)
     assert said.startswith("2 trials on the Pareto front of accuracy, params; hypervolume 0.500")
+
+
+def test_the_score_that_chose_the_candidates_is_judged() -> None:
+    data = make_run()
+    assert words.choice_in_words(data, summarise(data)) == ""  # chosen by the proxy alone
+    config = {**data.config, "verification": {"score": "fused"}}
+    data = dataclasses.replace(data, config=config)
+    row = next(row for row in summarise(data).estimators if row.name == "fused")
+    said = words.choice_in_words(data, summarise(data))
+    rho = words.number(row.agreement.spearman)
+    assert "by the fused score, whose Spearman correlation" in said
+    assert f"is {rho}, with a 95" in said
+    calibrated = [
+        dataclasses.replace(one, evaluator="calibrated", score=0.5)
+        for one in data.baselines
+        if one.evaluator == "gtn"
+    ]
+    data = dataclasses.replace(data, baselines=[*data.baselines, *calibrated])
+    said = words.choice_in_words(data, summarise(data))
+    assert said.endswith("by the calibrated score, whose order could not be judged.")
