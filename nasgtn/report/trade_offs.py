@@ -68,7 +68,7 @@ def parallel_figure(trials: Trials) -> go.Figure | None:
 
     Drawn with plain lines: Plotly's own parallel coordinates need WebGL, and do not print.
     """
-    rows = [trial for trial in complete(trials) if trial.get("choices")]
+    rows = [one for one in complete(trials) if one.get("choices") and one.get("score") is not None]
     rows = sorted(rows, key=lambda trial: (float(trial["score"]), trial["number"]))
     values = {name: _distinct(rows, name) for name in _names(rows)}
     axes = [name for name, found in values.items() if len(found) > 1][:MAX_AXES]

@@ -1,12 +1,14 @@
 """Runs side by side: what differs, and whether it is more than noise."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
 from page_reader import HOSTILE, INLINE, Reader
 from run_data import CONFIG, make_run
+from selenium import webdriver
 
 from nasgtn.report import RunData
 from nasgtn.report.side_by_side import (
@@ -144,3 +146,27 @@ def test_text_of_users_is_never_markup() -> None:
     assert [kind for kind, _ in page.scripts].count(None) == 2
     assert all((one["href"] or "").startswith(INLINE) for one in page.all("a"))
     assert page.text.count(HOSTILE) > 8
+
+
+def test_headings_are_in_order_and_tables_have_headers() -> None:
+    page = Reader(render_side_by_side([make_run(), make_run(seed=1)], COMMAND))
+    levels = [int(tag[1]) for tag, _ in page.tags if tag in ("h1", "h2", "h3")]
+    assert levels == [1, *[2] * 6]
+    assert all("scope" in tag for tag in page.all("th"))
+    ids = [tag["id"] for _, tag in page.tags if "id" in tag]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [320, 3840])
+def test_it_opens_in_a_browser(browser: webdriver.Chrome, tmp_path: Path, width: int) -> None:
+    path = tmp_path / "runs.html"
+    runs = [make_run(), dataclasses.replace(make_run(seed=1), name="x" * 100)]
+    path.write_text(render_side_by_side(runs, COMMAND), encoding="utf-8")
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get_log("browser")  # type: ignore[no-untyped-call]
+    browser.get(path.as_uri())
+    assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
+    assert browser.execute_script("return document.querySelectorAll('.main-svg').length") > 0
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
