@@ -42,13 +42,15 @@ _FILTERS = (
     words.value,
     words.plural,
 )
-# Draws every figure from the JSON beside it; narrow paper gets figures that fit.
+# Draws every figure from the JSON beside it; narrow paper gets figures that fit. Where a window
+# changes its size, Plotly fits a figure to its box, so the box needs a height of its own.
 _DRAW = """
 const buttons = [["toImage", "zoom2d", "resetScale2d"]];
 const settings = {displaylogo: false, responsive: true, modeBarButtons: buttons};
 const boxes = [...document.querySelectorAll("[data-figure]")];
 for (const box of boxes) {
   const {data, layout} = JSON.parse(document.getElementById(box.dataset.figure).textContent);
+  box.style.height = layout.height + "px";
   Plotly.newPlot(box, data, layout, settings);
 }
 addEventListener("beforeprint", () => boxes.forEach(box => Plotly.relayout(box, {width: 640})));

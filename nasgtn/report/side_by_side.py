@@ -17,7 +17,7 @@ from nasgtn.report.look import BLUE, GREY, finish, plain
 from nasgtn.report.page import fill
 from nasgtn.report.summary import Summary, summarise
 
-SEEDS, IMAGES = "seeds", "test images"
+SEEDS, IMAGES = "training seeds", "test images"
 MAX_PAIRS = 28
 """Of runs whose winners are compared in words: all pairs of eight runs."""
 
@@ -78,7 +78,8 @@ def entry(data: RunData) -> Entry:
         n_test = int(data.task.get("n_test") or 0)
         if len(found) > 1:
             noise, half = SEEDS, _half_width(variance(found) / len(found), len(found) - 1)
-            bounds = winner.test_accuracy - half, winner.test_accuracy + half
+            low, high = winner.test_accuracy - half, winner.test_accuracy + half
+            bounds = max(0.0, low), min(1.0, high)
         elif n_test:
             noise, bounds = IMAGES, words.accuracy_interval(winner.test_accuracy, n_test)
     return Entry(data=data, summary=summary, interval=bounds, noise=noise)

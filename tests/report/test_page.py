@@ -13,6 +13,7 @@ import pytest
 from page_reader import HOSTILE, INLINE, Reader
 from run_data import make_run
 from selenium import webdriver
+from selenium.webdriver.support.wait import WebDriverWait
 
 from nasgtn.report import RunData
 from nasgtn.report.page import render
@@ -295,6 +296,21 @@ def test_it_opens_in_a_browser(
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (sum(int(part) for part in paper[4:-1].split(",")) > 384) == (scheme == "light")
+
+
+@pytest.mark.slow
+def test_figures_keep_their_height_when_the_window_changes(
+    browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    open_page(browser, tmp_path / "report.html", make_run(), 1280)
+    heights = "return [...document.querySelectorAll('.drawing')].map(box => box.offsetHeight)"
+    widths = "return [...document.querySelectorAll('.main-svg')].map(svg => svg.clientWidth)"
+    before = browser.execute_script(heights)
+    assert min(before) > 200
+    size = {"width": 500, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    WebDriverWait(browser, 20).until(lambda _: max(browser.execute_script(widths)) <= 500)
+    assert browser.execute_script(heights) == before
 
 
 @pytest.mark.slow

@@ -62,7 +62,7 @@ def test_the_noise_is_that_of_the_seeds_where_both_have_several() -> None:
     single = entry(make_named("single", [0.94]))
     found = difference(one, other)
     assert found is not None
-    assert (found.noise, found.is_clear) == ("seeds", True)
+    assert (found.noise, found.is_clear) == ("training seeds", True)
     assert found.value == pytest.approx(0.01)
     assert "one is 1.0" in difference_in_words(one, other)
     assert difference_in_words(one, other).endswith("more than the noise.")
@@ -76,6 +76,7 @@ def test_the_interval_of_a_mean_over_seeds_is_students() -> None:
     accuracies = [0.95, 0.96, 0.97]
     expected = scipy.stats.ttest_1samp(accuracies, 0).confidence_interval(0.95)
     assert entry(make_named("one", accuracies)).interval == pytest.approx(tuple(expected))
+    assert entry(make_named("wide", [0.2, 0.9])).interval == (0, 1)
 
 
 def test_different_data_and_missing_winners_do_not_compare() -> None:
