@@ -21,9 +21,13 @@ VERIFICATION = "verification.jsonl"
 BEST = "best"
 BEST_WEIGHTS = "weights.safetensors"
 BEST_CHOICES = "choices.json"
+BEST_CONFUSION = "confusion.json"
 """Inside of `best/`."""
 AUDIT = "audit.json"
+SUMMARY = "summary.json"
 REPORT = "report.html"
+COMPARISON = "comparison.html"
+"""Of several runs, in the folder where the user is."""
 
 
 def weights_name(architecture_id: str, seed: int) -> str:

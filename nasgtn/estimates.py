@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import NamedTuple
 
-from nasgtn.ranking import Agreement, agreement, partial_spearman
+import numpy as np
+
+from nasgtn.ranking import Agreement, Interval, agreement, partial_spearman, spearman_gain
 from nasgtn.records import Evaluation
 
 
@@ -48,6 +50,11 @@ class Estimate:
     """Spent once for all architectures: training a generator, or trying other settings."""
     points: tuple[Point, ...] = field(default=(), repr=False)
 
+    @property
+    def title(self) -> str:
+        """Name and setting."""
+        return f"{self.name} ({self.setting})" if self.setting else self.name
+
     def flat(self) -> dict[str, object]:
         """Write all but the points as one row: the numbers of the agreement beside the others."""
         return {
@@ -60,6 +67,22 @@ class Estimate:
             "accuracy": self.accuracy,
             "preparation_seconds": self.preparation_seconds,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gain:
+    """How much better one estimator orders than another, on the same architectures."""
+
+    name: str
+    """Of the one."""
+    n: int
+    spearman: float | None
+    """Of the one."""
+    other: float | None
+    """Spearman's rho of the other."""
+    difference: float | None
+    interval: Interval | None
+    """Of the difference: both are judged on the same resamples."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +135,26 @@ def estimate(
         accuracy=fmean(accuracies) if accuracies else None,
         points=tuple(Point(one.description, score, one.truth) for score, one in both),
     )
+
+
+def gain(
+    name: str,
+    records: Sequence[Evaluation],
+    others: Sequence[Evaluation],
+    known: Mapping[str, Known],
+    *,
+    seed: int,
+) -> Gain:
+    """Compare two estimators' orders with the truth; only what both could score counts."""
+    scores, rivals = mean_scores(records), mean_scores(others)
+    both = [
+        (scores[i], rivals[i], one.truth)
+        for i, one in known.items()
+        if i in scores and i in rivals
+    ]
+    columns = list(zip(*both, strict=True)) or [(), (), ()]
+    found = spearman_gain(*columns, rng=np.random.default_rng(seed))
+    return Gain(name=name, n=len(both), **asdict(found))
 
 
 def mean_scores(records: Iterable[Evaluation]) -> dict[str, float]:

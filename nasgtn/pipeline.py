@@ -19,6 +19,7 @@ from nasgtn.artefacts import (
     GENERATOR_WEIGHTS,
     PROXY,
     REPORT,
+    SUMMARY,
     VERIFICATION,
     write_text,
 )
@@ -37,7 +38,7 @@ from nasgtn.configuration import (
     save_config,
     versions,
 )
-from nasgtn.errors import ArtefactError, InvalidSpaceError
+from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidSpaceError
 from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.ground_truth import TrainedTruth
@@ -52,7 +53,9 @@ from nasgtn.preparation import Run, describe_task, disk_errors, load, locked, pr
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
 from nasgtn.records import Evaluation, append_record, read_records
+from nasgtn.report import summarise
 from nasgtn.report.page import render
+from nasgtn.report.side_by_side import render_side_by_side
 from nasgtn.runs import RunResult, RunStatus, run_data, run_result, status
 from nasgtn.search import (
     Problem,
@@ -80,6 +83,7 @@ __all__ = [
     "status",
     "verify",
     "write_report",
+    "write_side_by_side",
 ]
 
 
@@ -153,12 +157,41 @@ def verify(
     return run_result(folder)
 
 
-def write_report(folder: Path) -> Path:
-    """Write the report of what is there of a run, and return its path."""
-    path = folder / REPORT
-    with disk_errors(folder):
-        write_text(path, render(run_data(folder)))
+def write_report(folder: Path, out: Path | None = None) -> Path:
+    """Write the report of what is there of a run, and its numbers; return the report's path.
+
+    Args:
+        folder: Of the run.
+        out: Where the report goes; None: into the folder.
+    """
+    data = run_data(folder)
+    summary, path = summarise(data), out or folder / REPORT
+    with disk_errors(path.parent):
+        write_text(folder / SUMMARY, summary.json())
+        write_text(path, render(data, summary))
     return path
+
+
+def write_side_by_side(folders: Sequence[Path], out: Path, *, command: str) -> Path:
+    """Write a page that compares several runs, and return its path.
+
+    Args:
+        folders: Of the runs; each must be another one.
+        out: The page.
+        command: That writes it again.
+
+    Raises:
+        InvalidConfigError: A run comes twice.
+    """
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise InvalidConfigError("runs must be different, got one twice")
+    runs = [run_data(folder) for folder in folders]
+    names = [run.name for run in runs]
+    if len(set(names)) < len(names):
+        runs = [replace(run, name=str(path)) for run, path in zip(runs, folders, strict=True)]
+    with disk_errors(out.parent):
+        write_text(out, render_side_by_side(runs, command))
+    return out
 
 
 def load_problem(folder: Path, n_threads: int) -> Problem:

@@ -38,6 +38,17 @@ class Bootstrap:
     """Resamples left out because they were constant in scores or truth."""
 
 
+@dataclass(frozen=True)
+class SpearmanGain:
+    """How much higher the rho of some scores is than that of others."""
+
+    spearman: float | None
+    other: float | None
+    difference: float | None
+    interval: Interval | None
+    """95 %, of the difference."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
     """How well scores order architectures that have a true accuracy.
@@ -100,7 +111,7 @@ def partial_spearman(scores: Numbers, truth: Numbers, controls: Sequence[Numbers
     total = np.square(ranks - ranks.mean(axis=0)).sum(axis=0)
     if (variances <= 1e-9 * total).any():  # rounding is all that is left
         return None
-    return _clip(float(left[:, 0] @ left[:, 1] / math.sqrt(variances[0] * variances[1])))
+    return float(np.clip(left[:, 0] @ left[:, 1] / np.sqrt(variances.prod()), -1.0, 1.0))
 
 
 def top_k_recall(scores: Numbers, truth: Numbers, k: int) -> float | None:
@@ -149,6 +160,34 @@ def bootstrap_kendall(
     Time grows with the square of the number of architectures (15,000 of them: about a minute).
     """
     return _bootstrap(_kendall_of_counts, *_pair(scores, truth), rng, n_resamples)
+
+
+def spearman_gain(
+    scores: Numbers,
+    others: Numbers,
+    truth: Numbers,
+    *,
+    rng: np.random.Generator,
+    n_resamples: int = 1000,
+) -> SpearmanGain:
+    """Compare how two estimators order the same architectures.
+
+    Both are judged on the same resamples, so that what they have in common cancels out: their own
+    intervals may overlap, and this one still be clear of zero.
+    """
+    x, y = _pair(scores, truth)
+    z, _ = _pair(others, truth)
+
+    def difference(x: Floats, y: Floats, counts: Floats) -> Floats:
+        return _spearman_of_counts(x, y, counts) - _spearman_of_counts(z, y, counts)
+
+    one, other = spearman(x, y), spearman(z, y)
+    return SpearmanGain(
+        spearman=one,
+        other=other,
+        difference=None if one is None or other is None else one - other,
+        interval=_bootstrap(difference, x, y, rng, n_resamples).interval,
+    )
 
 
 def best_part(truth: Numbers, n_best: int) -> NDArray[np.bool_]:
@@ -210,7 +249,7 @@ def _point(statistic: _OfCounts, x: Floats, y: Floats) -> float | None:
     if len(x) < MIN_ARCHITECTURES:
         return None
     value = float(statistic(x, y, np.ones((1, len(x))))[0])
-    return None if math.isnan(value) else _clip(value)
+    return None if math.isnan(value) else value
 
 
 def _bootstrap(
@@ -226,7 +265,7 @@ def _bootstrap(
     if 2 * len(kept) < n_resamples:
         return Bootstrap(None, n_resamples, n_degenerate)
     low, high = np.quantile(kept, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Bootstrap((_clip(float(low)), _clip(float(high))), n_resamples, n_degenerate)
+    return Bootstrap((float(low), float(high)), n_resamples, n_degenerate)
 
 
 def _resamples(n: int, rng: np.random.Generator, n_resamples: int) -> Iterator[Floats]:
@@ -279,6 +318,7 @@ def _kendall_of_counts(x: Floats, y: Floats, counts: Floats) -> Floats:
 def _ratio(value: Floats, squares: Floats) -> Floats:
     result = np.full(len(value), np.nan)
     np.divide(value, np.sqrt(squares), out=result, where=squares > 0)
+    np.clip(result, -1.0, 1.0, out=result)  # rounding may step over the bounds; NaN stays
     return result
 
 
@@ -288,8 +328,3 @@ def _chance_in_top(x: Floats, k: int) -> Floats:
     above, tied = x > border, x == border
     chances: Floats = above + tied * ((k - above.sum()) / tied.sum())
     return chances
-
-
-def _clip(value: float) -> float:
-    """Rounding may step over the bounds of a correlation."""
-    return min(1.0, max(-1.0, value))

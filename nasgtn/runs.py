@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from nasgtn.artefacts import (
     ANCHORS,
     BASELINES,
     BEST,
     BEST_CHOICES,
+    BEST_CONFUSION,
     CONFIG,
     GENERATOR_CONFIG,
     GENERATOR_WEIGHTS,
@@ -46,6 +45,7 @@ from nasgtn.report import RunData, summarise
 from nasgtn.search import StudyPlace, comparable, history, importances, study_place
 from nasgtn.spaces import Choice, Choices, SearchSpace
 from nasgtn.spaces.catalogue import find_space
+from nasgtn.spaces.layers import layers
 from nasgtn.task import Task
 
 
@@ -176,6 +176,7 @@ def run_data(folder: Path) -> RunData:
         learning_rates=synthetic.learning_rates.tolist() if synthetic else (),
         momenta=synthetic.momenta.tolist() if synthetic else (),
         audit=read_audit(folder),
+        confusion=_read_confusion(folder),
     )
 
 
@@ -201,47 +202,19 @@ def run_result(folder: Path) -> RunResult:
     )
 
 
-def layers(network: nn.Module, task: Task) -> list[dict[str, Any]]:  # values of JSON
-    """List the layers of a network in the order of their calls, with what they put out.
-
-    Returns:
-        name, kind, output_shape (of one image) and n_parameters of each module that has no
-        modules inside, or parameters of its own.
-    """
-    rows: list[dict[str, Any]] = []
-
-    def note(name: str, module: nn.Module, output: object) -> None:
-        shape = list(output.shape[1:]) if isinstance(output, Tensor) else []
-        own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
-        rows.append(
-            {
-                "name": name,
-                "kind": type(module).__name__,
-                "output_shape": shape,
-                "n_parameters": own,
-            }
-        )
-
-    hooks = [
-        module.register_forward_hook(
-            lambda module, _, output, name=name: note(name, module, output)
-        )
-        for name, module in network.named_modules()
-        if not list(module.children()) or list(module.parameters(recurse=False))
-    ]
-    with torch.no_grad():
-        network.eval()(torch.zeros(1, *task.input_shape))
-    for hook in hooks:
-        hook.remove()
-    return rows
-
-
 def _pictures(
     synthetic: SyntheticData, task: Task
 ) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
     """Turn synthetic batches back into pixels, channels last; a soft label counts as its class."""
     labels = synthetic.labels.detach().cpu().argmax(dim=2)
     return pixels(synthetic.images, task).numpy(), labels.numpy()
+
+
+def _read_confusion(folder: Path) -> list[tuple[int, int, int]]:
+    path = folder / BEST / BEST_CONFUSION
+    if not path.exists():
+        return []
+    return [(a, b, n) for a, b, n in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def _winner_layers(folder: Path, space: SearchSpace, task: Task) -> list[dict[str, Any]]:

@@ -164,12 +164,31 @@ def train_to_the_end(
 
 def measure(network: nn.Module, part: Part, *, batch_size: int = 512) -> Measured:
     """Classify a whole part in evaluation mode; the network's own mode is put back after."""
+    return measured(_classify(network, part, batch_size), part.labels)
+
+
+def confusion(
+    network: nn.Module, part: Part, *, batch_size: int = 512
+) -> list[tuple[int, int, int]]:
+    """Count what a network takes the images of each class for.
+
+    Returns:
+        True class, predicted class (-1 where a logit is not finite), number of images; only what
+        occurs, in order.
+    """
+    logits = _classify(network, part, batch_size)
+    predicted = logits.argmax(1).where(logits.isfinite().all(dim=1), -1)
+    pairs, counts = torch.stack([part.labels, predicted], 1).unique(dim=0, return_counts=True)
+    return [(a, b, n) for (a, b), n in zip(pairs.tolist(), counts.tolist(), strict=True)]
+
+
+def _classify(network: nn.Module, part: Part, batch_size: int) -> Float[Tensor, "batch classes"]:
     was_training = network.training
     network.eval()
     with torch.no_grad():
         logits = torch.cat([network(images) for images in part.images.split(batch_size)])
     network.train(was_training)
-    return measured(logits, part.labels)
+    return logits
 
 
 def measured(logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]) -> Measured:

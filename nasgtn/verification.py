@@ -13,6 +13,7 @@ from nasgtn.artefacts import (
     BASELINES,
     BEST,
     BEST_CHOICES,
+    BEST_CONFUSION,
     BEST_WEIGHTS,
     VERIFICATION,
     weights_name,
@@ -29,7 +30,7 @@ from nasgtn.training import Trained, save_weights
 
 IS_CONTROL = "is_control"
 VALIDATION_ACCURACY = "validation_accuracy"
-COSTS = ("n_parameters", "n_multiply_adds")
+COSTS = ("n_parameters", "n_multiply_adds", "latency_ms")
 SCORES = ("fused", "gtn")
 ACQUISITIONS = ("mean", "ei", "ucb")
 
@@ -224,6 +225,9 @@ class _Keeping:
         save_weights(trained.network, self.weights(architecture.id, seed))
         return self._truth.judge(trained)
 
+    def confusion(self, winner: Architecture) -> list[tuple[int, int, int]]:
+        return self._truth.confusion(winner.choices, self.folder / BEST_WEIGHTS)
+
     def weights(self, architecture_id: str, seed: int) -> Path:
         return self.folder / weights_name(architecture_id, seed)
 
@@ -277,6 +281,9 @@ def _keep_winner(keeping: _Keeping, architecture: Architecture, winner: Evaluati
     if weights.exists():
         write_text(choices, text)
         weights.replace(folder / BEST_WEIGHTS)
+    if (folder / BEST_WEIGHTS).exists() and not (is_kept and (folder / BEST_CONFUSION).exists()):
+        counts = keeping.confusion(architecture)
+        write_text(folder / BEST_CONFUSION, json.dumps(counts) + "\n")
     for path in folder.glob("*-*.safetensors*"):
         path.unlink()
 

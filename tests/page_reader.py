@@ -6,6 +6,9 @@ HOSTILE = (
     "</script><script>window.hacked = 1</script><img src=x onerror='hacked=1'>\"'&<b>\u202e😀"
 )
 
+INLINE = "data:text/csv;charset=utf-8,"
+"""Begins the address of a figure's numbers, which are inside of the page."""
+
 
 class Reader(HTMLParser):
     """Collects the tags of a page, its text, and the content of its scripts."""

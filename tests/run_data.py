@@ -16,14 +16,19 @@ TASK = {
     "n_validation": 288,
     "n_test": 360,
 }
-LAYERS = [
-    {"name": "stem", "kind": "Conv2d", "output_shape": [32, 8, 8], "n_parameters": 320},
-    {"name": "stem.norm", "kind": "BatchNorm2d", "output_shape": [32, 8, 8], "n_parameters": 64},
-    {"name": "stage.0", "kind": "Conv2d", "output_shape": [32, 8, 8], "n_parameters": 9248},
-    {"name": "pool", "kind": "AdaptiveAvgPool2d", "output_shape": [32, 4, 4], "n_parameters": 0},
-    {"name": "head", "kind": "Linear", "output_shape": [10], "n_parameters": 5130},
+LAYERS: list[dict[str, Any]] = [
+    {"name": name, "kind": kind, "output_shape": sizes, "n_parameters": n, "inputs": inputs}
+    for name, kind, sizes, n, inputs in (
+        ("stem", "Conv2d", [32, 8, 8], 320, [-1]),
+        ("stem.norm", "BatchNorm2d", [32, 8, 8], 64, [0]),
+        ("stage.0", "Conv2d", [32, 8, 8], 9248, [1]),
+        ("pool", "AdaptiveAvgPool2d", [32, 4, 4], 0, [1, 2]),
+        ("head", "Linear", [10], 5130, [3]),
+    )
 ]
-CONFIG = {
+CONFUSION = [one for c in range(10) for one in ((c, c, 34), (c, (c + 1) % 10, 2))]
+"""Of every class, 34 test images are right, and 2 are taken for the next class."""
+CONFIG: dict[str, Any] = {
     "seed": 0,
     "device": "auto",
     "data": {"name": "digits", "validation_fraction": 0.2, "test_fraction": 0.2},
@@ -105,6 +110,7 @@ def make_run(
                 "n_parameters": float(sizes[i]),
                 "n_multiply_adds": float(sizes[i] * 40 + 7 * i),
             },
+            curve=tuple((e, float(accuracy[i] * (1 - 0.6 * 0.7**e))) for e in range(1, 11)),
         )
         for i in verified
     ]
@@ -117,6 +123,8 @@ def make_run(
         "grad_norm": rng.standard_normal(n),
         "real:16": np.clip(accuracy - 0.3 + 0.06 * rng.standard_normal(n), 0, 1),
     }
+    estimates["fused"] = scores + 0.01 * estimates["synflow"]
+    estimates["fused without gtn"] = estimates["synflow"]
     baselines = [
         evaluation(name, i, float(values[i]), seconds=0.3 if name in ("gtn", "real:16") else 0.02)
         for name, values in estimates.items()
@@ -156,6 +164,7 @@ def make_run(
         costs={"meta_training": 31.0, "search": 14.2, "verification": 118.0, "baselines": 6.5},
         learning_rates=[0.02 * 0.93**step for step in range(16)],
         momenta=[0.5 + 0.02 * step for step in range(16)],
+        confusion=CONFUSION,
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nasgtn.estimates import Comparison, Estimate, Known, choose_top_k, estimate, mean_scores
+from nasgtn.estimates import Comparison, Estimate, Known, choose_top_k, estimate, gain, mean_scores
 from nasgtn.records import Evaluation
 
 RNG = np.random.default_rng(0)
@@ -89,3 +89,15 @@ def test_rows_are_flat_json() -> None:
 @pytest.mark.parametrize(("n", "k"), [(0, 1), (3, 1), (10, 3), (15, 5), (40, 5)])
 def test_top_k_is_at_most_a_third(n: int, k: int) -> None:
     assert choose_top_k(n) == k
+
+
+def test_a_gain_is_judged_on_what_both_could_score() -> None:
+    records = [evaluation(i, None if i == 2 else float(score)) for i, score in enumerate(SCORES)]
+    others = [evaluation(i, float(-score)) for i, score in enumerate(SCORES[:12])]
+    found = gain("fused", records, others, KNOWN, seed=0)
+    both = [i for i in range(12) if i != 2]
+    rho = stats.spearmanr(SCORES[both], TRUTH[both]).statistic
+    assert (found.name, found.n) == ("fused", 11)
+    assert (found.spearman, found.other) == pytest.approx((rho, -rho))
+    assert found.difference == pytest.approx(2 * rho)
+    assert gain("fused", [], others, KNOWN, seed=0).difference is None

@@ -103,6 +103,7 @@ def test_the_whole_path_leaves_every_file(run: RunResult) -> None:
             "best",
         ),
         "report.html",
+        "summary.json",
     }
     assert run.report.read_text().startswith("<!doctype html>")
 
@@ -222,6 +223,25 @@ def test_the_report_needs_neither_the_dataset_nor_another_search(
     (copied / "config.toml").write_text(moved)
     assert write_report(copied).exists()
     assert summarise(run_data(copied)) == summarise(data)
+
+
+def test_torn_last_lines_are_left_out_of_the_report(copied: Path) -> None:
+    data = run_data(copied)
+    before = summarise(data).json()
+    for name in (*RECORDS, "meta_training.jsonl"):
+        with (copied / name).open("a") as file:
+            file.write('{"evaluator": "gt')
+    write_report(copied)
+    assert (copied / "summary.json").read_text() == before
+
+
+def test_the_summary_is_that_of_the_report(run: RunResult) -> None:
+    found = json.loads((run.folder / "summary.json").read_text())
+    assert found["winner"]["test_accuracy"] == run.test_accuracy
+    assert sum(n for _, _, n in found["confusion"]) == run_data(run.folder).task["n_test"]
+    right = sum(n for label, predicted, n in found["confusion"] if label == predicted)
+    n_test = run_data(run.folder).task["n_test"]
+    assert right / n_test == pytest.approx(found["winner"]["test_accuracy"])
 
 
 def test_a_finished_run_is_left_as_it_is(copied: Path, run: RunResult) -> None:

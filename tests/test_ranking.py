@@ -196,3 +196,34 @@ def test_large_sets_are_split_into_blocks_without_a_change() -> None:
     assert ranking.kendall(scores, truth) == pytest.approx(
         scipy.stats.kendalltau(scores, truth).statistic
     )
+
+
+def test_a_gain_is_the_difference_and_its_interval_that_of_paired_resamples() -> None:
+    scores, truth = linked(30)
+    others = linked(30, seed=1)[0] + truth
+    found = ranking.spearman_gain(
+        scores, others, truth, rng=np.random.default_rng(0), n_resamples=400
+    )
+    one, other = ranking.spearman(scores, truth), ranking.spearman(others, truth)
+    assert one is not None
+    assert other is not None
+    assert (found.spearman, found.other, found.difference) == (one, other, one - other)
+    rng = np.random.default_rng(7)
+    drawn = [rng.integers(30, size=30) for _ in range(3000)]
+    differences = [
+        scipy.stats.spearmanr(scores[i], truth[i]).statistic
+        - scipy.stats.spearmanr(others[i], truth[i]).statistic
+        for i in drawn
+    ]
+    assert found.interval == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=0.06)
+
+
+def test_equal_scores_gain_nothing_and_few_or_constant_ones_have_no_gain() -> None:
+    scores, truth = linked(12)
+    rng = np.random.default_rng(0)
+    same = ranking.spearman_gain(scores, scores, truth, rng=rng)
+    assert (same.difference, same.interval) == (0, (0, 0))
+    constant = ranking.spearman_gain(scores, np.ones(12), truth, rng=rng)
+    assert (constant.difference, constant.interval) == (None, None)
+    empty = ranking.spearman_gain([], [], [], rng=rng)
+    assert (empty.difference, empty.interval) == (None, None)

@@ -7,14 +7,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, log_loss, recall_score
+from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, recall_score
 from torch import nn
 
 from nasgtn.data import DataConfig, Part, Splits, load_splits
 from nasgtn.errors import DivergedError, InvalidConfigError
 from nasgtn.randomness import seeded
 from nasgtn.task import Task
-from nasgtn.training import Trained, TrainingConfig, measure, one_cycle, train, train_to_the_end
+from nasgtn.training import (
+    Trained,
+    TrainingConfig,
+    confusion,
+    measure,
+    one_cycle,
+    train,
+    train_to_the_end,
+)
 
 SHORT = TrainingConfig(epochs=6, batch_size=32, learning_rate=0.02)
 
@@ -243,3 +251,24 @@ def test_a_whole_schedule_that_diverges_is_an_error(toy_splits: Splits) -> None:
     wild = replace(SHORT, optimiser="sgd", learning_rate=1e30)
     with pytest.raises(DivergedError, match="training loss"):
         train_to_the_end(small_network(), toy_splits.train, toy_splits.task, wild, seed=0)
+
+
+def test_the_confusion_is_that_of_scikit_learn(toy_splits: Splits) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    part = toy_splits.test
+    table = np.zeros((3, 3), dtype=int)
+    for label, predicted, n in confusion(network, part, batch_size=7):
+        table[label, predicted] = n
+    expected = confusion_matrix(part.labels, network(part.images).argmax(1), labels=range(3))
+    assert np.array_equal(table, expected)
+
+
+def test_logits_that_are_not_finite_are_no_class(toy_splits: Splits) -> None:
+    class Broken(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(images), 3), torch.nan)
+
+    found = confusion(Broken(), toy_splits.test)
+    assert {predicted for _, predicted, _ in found} == {-1}
+    assert sum(n for _, _, n in found) == len(toy_splits.test)

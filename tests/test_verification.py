@@ -77,7 +77,24 @@ def test_each_training_leaves_a_record_and_the_winner_its_weights(
     ):
         assert accuracy_of(tmp_path, tiny_space, toy_splits, part) == pytest.approx(found)
     names = sorted(path.name for path in (tmp_path / "best").iterdir())
-    assert names == ["choices.json", "weights.safetensors"]
+    assert names == ["choices.json", "confusion.json", "weights.safetensors"]
+
+
+def test_the_winner_has_its_confusion_on_the_test_images(
+    truth: TrainedTruth, tiny_space: SearchSpace, toy_splits: Splits, tmp_path: Path
+) -> None:
+    chosen = chosen_of(tiny_space, toy_splits)
+    verify_chosen(truth, tiny_space, chosen, tmp_path, SEEDS)
+    path = tmp_path / "best" / "confusion.json"
+    counts = json.loads(path.read_text())
+    n = sum(count for _, _, count in counts)
+    assert n == len(toy_splits.test)
+    right = sum(count for label, predicted, count in counts if label == predicted)
+    accuracy = accuracy_of(tmp_path, tiny_space, toy_splits, "test")
+    assert right / n == pytest.approx(accuracy)
+    path.unlink()  # as a run of an earlier version
+    verify_chosen(truth, tiny_space, chosen, tmp_path, SEEDS)
+    assert json.loads(path.read_text()) == counts
 
 
 def test_what_is_recorded_is_not_trained_again(
@@ -115,7 +132,7 @@ def test_a_verification_that_stopped_goes_on_to_the_same_end(
     resumed = verify_chosen(truth, tiny_space, chosen, stopped, SEEDS)
     assert resumed[:2] == first
     assert [replace(r, seconds=0) for r in resumed] == [replace(r, seconds=0) for r in whole]
-    for name in ("choices.json", "weights.safetensors"):
+    for name in ("choices.json", "confusion.json", "weights.safetensors"):
         one, other = (folder / "best" / name for folder in (stopped, tmp_path / "whole"))
         assert one.read_bytes() == other.read_bytes()
 

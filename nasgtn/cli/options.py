@@ -119,7 +119,7 @@ def overrides_of(values: Values) -> dict[str, Any]:  # Any: nested tables
 
 
 def given_command() -> str:
-    """Write the running command with the options that were given, as a shell takes it."""
+    """Write the running command with what was given to it, as a shell takes it."""
     context = click.get_current_context()
     words = context.command_path.split()
     for option in context.command.params:
@@ -129,9 +129,10 @@ def given_command() -> str:
         value = context.params[option.name or ""]
         if value is True:
             words.append(option.opts[0])
-        else:
-            for one in value if option.multiple else (value,):
-                words += [option.opts[0], str(one)]
+            continue
+        for one in value if option.multiple or option.nargs < 0 else (value,):
+            is_argument = isinstance(option, click.Argument)
+            words += [str(one)] if is_argument else [option.opts[0], str(one)]
     return shlex.join(words)
 
 

@@ -104,13 +104,22 @@ def verify(
 
 
 @click.command()
-@run_argument
+@click.argument("runs", type=folder_type, metavar="RUN...", nargs=-1, required=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write to this file; else into the run, or, of several, comparison.html here.",
+)
 @json_option
-def report(run: Path, as_json: bool) -> None:
-    """Write the report of a run again."""
-    from nasgtn.pipeline import write_report
+def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
+    """Write the report of a run again, or compare several runs."""
+    from nasgtn.artefacts import COMPARISON
+    from nasgtn.pipeline import write_report, write_side_by_side
 
-    path = write_report(run)
+    if len(runs) == 1:
+        path = write_report(runs[0], out)
+    else:
+        path = write_side_by_side(runs, out or Path(COMPARISON), command=given_command())
     if as_json:
         print_json({"report": path})
     else:

@@ -8,15 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from nasgtn.data.splits import Splits
 from nasgtn.errors import InvalidDataError, UnknownNameError
 from nasgtn.evaluation.evaluator import Report, Scores
 from nasgtn.randomness import derive_seed
 from nasgtn.records import Evaluation
-from nasgtn.spaces import Architecture, SearchSpace
+from nasgtn.spaces import Architecture, Choices, SearchSpace
 from nasgtn.spaces.cost import count_parameters
-from nasgtn.training import Trained, TrainingConfig, load_weights, measure, train
+from nasgtn.training import Trained, TrainingConfig, confusion, load_weights, measure, train
 
 NAME = "ground_truth"
 
@@ -59,17 +60,27 @@ class TrainedTruth:
         Raises:
             ArtefactError: The file of the weights is damaged.
         """
-        network = self._space.network(record.choices, self._splits.task, seed=0)
-        load_weights(network, weights)
-        network.to(self._splits.test.images.device)
         return Trained(
-            network=network.eval(),
+            network=self._load(record.choices, weights),
             validation_accuracy=record.metrics["validation_accuracy"],
             validation_loss=record.metrics["validation_loss"],
             n_epochs=int(record.metrics["n_epochs"]),
             n_steps=int(record.metrics["n_steps"]),
             curve=record.curve,
         )
+
+    def confusion(self, choices: Choices, weights: Path) -> list[tuple[int, int, int]]:
+        """Count what a trained network takes the test images of each class for.
+
+        Raises:
+            ArtefactError: The file of the weights is damaged.
+        """
+        return confusion(self._load(choices, weights), self._splits.test)
+
+    def _load(self, choices: Choices, weights: Path) -> nn.Module:
+        network = self._space.network(choices, self._splits.task, seed=0)
+        load_weights(network, weights)
+        return network.to(self._splits.test.images.device).eval()
 
     def judge(self, trained: Trained) -> Scores:
         """Measure a trained network on the test part."""

@@ -5,7 +5,7 @@ from statistics import fmean
 import plotly.graph_objects as go
 
 from nasgtn.findings import ALMOST_ALL, Audit, ClassFindings
-from nasgtn.report.figures import BLUE, GREY, ORANGE, finish, plain
+from nasgtn.report.look import BLUE, GREY, ORANGE, finish, plain
 from nasgtn.report.words import factor, number, percent, plural, points
 
 TITLES = {"audit": "What each class gets from the synthetic data"}

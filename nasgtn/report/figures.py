@@ -1,50 +1,57 @@
 """The figures of a report, from its numbers. Each is None where there is nothing to draw."""
 
-import html
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 import plotly.graph_objects as go
 
 from nasgtn.estimates import Estimate
-from nasgtn.report.summary import RunData, Summary, Verified
+from nasgtn.report.data import RunData
+from nasgtn.report.evidence import (
+    confusion_figure,
+    curves_figure,
+    quality_figure,
+    slope_figure,
+    timeline_figure,
+)
+from nasgtn.report.look import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    colour_of,
+    error_bars,
+    finish,
+    plain,
+)
+from nasgtn.report.summary import Summary, Verified
+from nasgtn.report.trade_offs import parallel_figure, pareto_figure
 
-# Told apart on white and on near-black, and by the colour blind; symbols differ as well.
-BLUE, ORANGE, GREY, GREEN, RED = "#3a7bd5", "#d9730d", "#858b94", "#1a9a7a", "#d64550"
 MIN_WINDOW = 5
 """Meta-steps that a running mean takes in at least."""
+MAX_POINTS = 500
+"""Of a curve; of more meta-steps, an even part is drawn."""
 TITLES = {
     "agreement": "Proxy against truth",
+    "ranks": "Ranks by proxy and by truth",
     "estimators": "Estimators",
+    "quality": "Quality against cost",
     "history": "Search history",
     "importances": "Parameter importances",
+    "parallel": "Choices and scores",
+    "pareto": "Pareto front",
+    "curves": "Learning curves of the verified",
+    "confusion": "What the winner takes for what",
     "learning-rates": "Learned learning rates",
     "momenta": "Learned momenta",
     "meta-loss": "Meta-loss",
     "meta-accuracy": "Accuracy in meta-training",
+    "timeline": "Timeline",
 }
 """Every figure of a report, by the name that the page knows it under."""
-_LAYOUT = {
-    "template": "none",
-    "autosize": True,
-    "height": 400,
-    "margin": {"l": 64, "r": 16, "t": 40, "b": 56},
-    "paper_bgcolor": "rgba(0,0,0,0)",
-    "plot_bgcolor": "rgba(0,0,0,0)",
-    "font": {"family": "system-ui, sans-serif", "size": 13, "color": GREY},
-    "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-    "hoverlabel": {"bgcolor": "#1b1f24", "font": {"color": "#ffffff"}, "align": "left"},
-    "hovermode": "closest",
-    "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": BLUE},
-}
-_AXIS = {
-    "gridcolor": "rgba(133,139,148,0.25)",
-    "zeroline": False,
-    "automargin": True,
-    "ticks": "outside",
-    "tickcolor": "rgba(133,139,148,0.5)",
-}
 _STATES = {  # state of a trial -> name, colour, symbol
     "complete": ("scored", BLUE, "circle"),
     "duplicate": ("duplicate, looked up", GREY, "circle-open"),
@@ -55,38 +62,60 @@ _STATES = {  # state of a trial -> name, colour, symbol
 
 
 def draw(data: RunData, summary: Summary) -> dict[str, go.Figure]:
-    """Draw every figure that has something to show, by the names of `TITLES`."""
+    """Draw every figure that has something to show, by the names of `TITLES`.
+
+    Args:
+        data: Its descriptions are the labels.
+        summary: All numbers.
+    """
+    verified, winner, steps = summary.verified, summary.winner, summary.meta_training
     figures = {
-        "agreement": agreement_figure(summary.verified, summary.winner),
+        "agreement": agreement_figure(verified, winner),
+        "ranks": slope_figure(verified, winner),
         "estimators": estimators_figure(summary.estimators),
-        "history": history_figure(data),
-        "importances": importances_figure(data),
-        "learning-rates": curriculum_figure(data.learning_rates, "learning rate"),
-        "momenta": curriculum_figure(data.momenta, "momentum", ORANGE),
-        "meta-loss": meta_training_figure(data, "meta_loss", "meta-loss (nats)"),
+        "quality": quality_figure(summary.estimators, summary.costs.full_seconds),
+        "history": history_figure(summary.trials, data.descriptions),
+        "importances": importances_figure(summary.importances),
+        "parallel": parallel_figure(summary.trials),
+        "pareto": pareto_figure(summary.trials, summary.front, data.descriptions),
+        "curves": curves_figure(verified, winner),
+        "confusion": confusion_figure(summary.classes, summary.confusion),
+        "learning-rates": curriculum_figure(summary.learning_rates, "learning rate"),
+        "momenta": curriculum_figure(summary.momenta, "momentum", ORANGE),
+        "meta-loss": meta_training_figure(steps, "meta_loss", "meta-loss (nats)"),
         "meta-accuracy": meta_training_figure(
-            data, "accuracy", "accuracy on real data", GREEN, ".0%"
+            steps, "accuracy", "accuracy on real data", GREEN, ".0%"
         ),
+        "timeline": timeline_figure(summary.costs.stages),
     }
     return {name: figure for name, figure in figures.items() if figure is not None}
 
 
 def agreement_figure(verified: Iterable[Verified], winner: Verified | None) -> go.Figure | None:
-    """True accuracy over proxy score; best k, control and winner marked apart."""
+    """True accuracy over proxy score; candidates, control, anchors and winner marked apart."""
     both = [v for v in verified if v.test_accuracy is not None and v.proxy_score is not None]
     if not both:
         return None
     figure = go.Figure()
-    for is_control, name, colour, symbol in (
-        (False, "best by proxy", BLUE, "circle"),
-        (True, "control, drawn at random", ORANGE, "diamond"),
+    judges = [v for v in both if not v.is_anchor]
+    for part, name, colour, symbol in (
+        ([v for v in judges if not v.is_control], "candidate", BLUE, "circle"),
+        ([v for v in judges if v.is_control], "control, drawn at random", ORANGE, "diamond"),
+        ([v for v in both if v.is_anchor], "anchor, judges nothing", GREY, "square-open"),
     ):
-        part = [v for v in both if v.is_control == is_control]
-        marker = {"color": colour, "symbol": symbol, "size": 10, "opacity": 0.9}
-        figure.add_trace(_points(part, name, marker))
+        if part:
+            marker = {"color": colour, "symbol": symbol, "size": 10, "opacity": 0.9}
+            figure.add_trace(_points(part, name, marker))
     if winner in both:
         ring = {"color": GREEN, "symbol": "circle-open", "size": 19, "line": {"width": 2.5}}
         figure.add_trace(_points([v for v in both if v == winner], "winner", ring))
+    ceiling = max(v.test_accuracy or 0.0 for v in both)
+    figure.add_hline(
+        y=ceiling,
+        line={"color": GREY, "width": 1, "dash": "dot"},
+        annotation_text="best verified",
+        annotation_position="top left",
+    )
     return finish(figure, "proxy score", "test accuracy", yaxis_tickformat=".1~%")
 
 
@@ -111,27 +140,19 @@ def estimators_figure(estimators: Sequence[Estimate]) -> go.Figure | None:
     return figure.update_yaxes(showgrid=False)
 
 
-def error_bars(rows: Sequence[Estimate]) -> dict[str, Any]:
-    """Draw the intervals of Spearman's rho; none where there is no interval."""
-    found = [(row.agreement.spearman or 0.0, row.agreement.spearman_interval) for row in rows]
-    return {
-        "array": [interval[1] - rho if interval else 0.0 for rho, interval in found],
-        "arrayminus": [rho - interval[0] if interval else 0.0 for rho, interval in found],
-        "color": GREY,
-        "thickness": 1.5,
-    }
-
-
-def history_figure(data: RunData) -> go.Figure | None:
+def history_figure(
+    trials: Sequence[Mapping[str, Any]],  # as in Summary
+    descriptions: Mapping[str, str],
+) -> go.Figure | None:
     """Score of each trial and the best so far; trials without a score along the bottom."""
-    if not data.history:
+    if not trials:
         return None
-    scored = [trial for trial in data.history if trial.get("score") is not None]
+    scored = [trial for trial in trials if trial.get("score") is not None]
     scores = [float(trial["score"]) for trial in scored]
     floor = min(scores) - 0.08 * (max(scores) - min(scores) or 1.0) if scores else 0.0
     figure = go.Figure()
     for state, (name, colour, symbol) in _STATES.items():
-        part = [trial for trial in data.history if _state(trial) == state]
+        part = [trial for trial in trials if _state(trial) == state]
         if part:
             figure.add_trace(
                 go.Scatter(
@@ -140,7 +161,7 @@ def history_figure(data: RunData) -> go.Figure | None:
                     mode="markers",
                     name=name,
                     marker={"color": colour, "symbol": symbol, "size": 7},
-                    text=[_label(data.descriptions, trial) for trial in part],
+                    text=[_label(descriptions, trial) for trial in part],
                     hovertemplate="trial %{x}, %{y:.3f}<br>%{text}<extra></extra>",
                 )
             )
@@ -154,11 +175,11 @@ def history_figure(data: RunData) -> go.Figure | None:
     return finish(figure, "trial", "proxy score", showlegend=True)
 
 
-def importances_figure(data: RunData) -> go.Figure | None:
+def importances_figure(importances: Mapping[str, float]) -> go.Figure | None:
     """How much each choice matters for being among the best by proxy score."""
-    if not data.importances:
+    if not importances:
         return None
-    rows = sorted(data.importances.items(), key=lambda row: (row[1], row[0]))[-20:]
+    rows = sorted(importances.items(), key=lambda row: (row[1], row[0]))[-20:]
     figure = go.Figure(
         go.Bar(
             x=[value for _, value in rows],
@@ -173,18 +194,24 @@ def importances_figure(data: RunData) -> go.Figure | None:
 
 
 def meta_training_figure(
-    data: RunData, key: str, name: str, colour: str = BLUE, tickformat: str = ""
+    steps: Sequence[Mapping[str, Any]],  # as in Summary
+    key: str,
+    name: str,
+    colour: str = BLUE,
+    tickformat: str = "",
 ) -> go.Figure | None:
     """One number of the meta-training, over the meta-steps; skipped ones are left out."""
-    rows = [row for row in data.meta_training if row.get(key) is not None]
+    rows = [row for row in steps if row.get(key) is not None]
     if not rows:
         return None
-    steps, values = [row["meta_step"] for row in rows], [float(row[key]) for row in rows]
-    figure = _line(steps, values, "meta-step", name, colour)
+    numbers, values = [row["meta_step"] for row in rows], [float(row[key]) for row in rows]
+    part = slice(None, None, math.ceil(len(rows) / MAX_POINTS))
+    figure = _line(numbers[part], values[part], "meta-step", name, colour)
     if len(rows) >= 2 * MIN_WINDOW:
         figure.update_traces(opacity=0.35)
-        mean = _line(steps, _running_mean(values), "meta-step", name, colour).data[0]
-        figure.add_trace(mean.update(line_width=2.5))
+        means = _running_mean(values)[part]
+        mean = _line(numbers[part], means, "meta-step", name, colour).data[0]
+        figure.add_trace(mean.update(line_width=2.5, name="running mean"))
     return figure.update_layout(showlegend=False).update_yaxes(tickformat=tickformat)
 
 
@@ -229,27 +256,11 @@ def _points(part: Sequence[Verified], name: str, marker: dict[str, Any]) -> go.S
     )
 
 
-def finish(figure: go.Figure, x: str, y: str | None, **layout: Any) -> go.Figure:  # noqa: ANN401 - Plotly's own settings
-    """Give a figure the look of the page, and its axes their titles."""
-    figure.update_xaxes(**_AXIS, title=x)
-    figure.update_yaxes(**_AXIS)
-    if y is not None:
-        figure.update_yaxes(title=y)
-    figure.update_xaxes(title_font_size=13, title_standoff=8)
-    figure.update_yaxes(title_font_size=13, title_standoff=8)
-    return figure.update_layout(**{**_LAYOUT, **layout})
-
-
-def colour_of(row: Estimate) -> str:
-    """Mark the proxy."""
-    return BLUE if row.name == "gtn" else GREY
-
-
-def _state(trial: Any) -> str:  # noqa: ANN401 - one trial of the history, plain data
+def _state(trial: Mapping[str, Any]) -> str:
     return "duplicate" if trial.get("is_duplicate") else str(trial.get("state"))
 
 
-def _best_so_far(scored: Sequence[Any]) -> tuple[list[int], list[float]]:
+def _best_so_far(scored: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[float]]:
     numbers: list[int] = []
     best: list[float] = []
     for trial in scored:
@@ -260,12 +271,5 @@ def _best_so_far(scored: Sequence[Any]) -> tuple[list[int], list[float]]:
     return numbers, best
 
 
-def _label(descriptions: Any, trial: Any) -> str:  # noqa: ANN401 - plain data
-    return plain(str(descriptions.get(trial.get("architecture_id"), "no architecture")))
-
-
-def plain(text: str) -> str:
-    """Keep Plotly from reading a user's text as its markup; cut what no label can hold."""
-    return html.escape(
-        text if len(text) <= 120 else text[:119] + "\N{HORIZONTAL ELLIPSIS}", quote=False
-    )
+def _label(descriptions: Mapping[str, str], trial: Mapping[str, Any]) -> str:
+    return plain(str(descriptions.get(trial.get("architecture_id", ""), "no architecture")))

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
+from urllib.parse import quote
 
 import plotly.graph_objects as go
 import tomli_w
@@ -19,9 +20,13 @@ from plotly.offline import get_plotlyjs
 from nasgtn.report import words
 from nasgtn.report.audit import TITLES as AUDIT_TITLES
 from nasgtn.report.audit import audit_values, draw_audit
+from nasgtn.report.classes import shown_classes
+from nasgtn.report.data import RunData
+from nasgtn.report.drawing import network_drawing
 from nasgtn.report.figures import TITLES, draw
+from nasgtn.report.numbers import figure_csv, short
 from nasgtn.report.picture import picture
-from nasgtn.report.summary import RunData, summarise
+from nasgtn.report.summary import Summary, summarise
 
 _FOLDER = files("nasgtn.report")
 _FILTERS = (
@@ -30,19 +35,22 @@ _FILTERS = (
     words.count,
     words.number,
     words.interval,
+    words.accuracy_interval,
     words.duration,
     words.factor,
     words.shape,
     words.value,
     words.plural,
 )
-# Draws every figure from the JSON beside it; narrow paper gets figures that fit.
+# Draws every figure from the JSON beside it; narrow paper gets figures that fit. Where a window
+# changes its size, Plotly fits a figure to its box, so the box needs a height of its own.
 _DRAW = """
 const buttons = [["toImage", "zoom2d", "resetScale2d"]];
 const settings = {displaylogo: false, responsive: true, modeBarButtons: buttons};
 const boxes = [...document.querySelectorAll("[data-figure]")];
 for (const box of boxes) {
   const {data, layout} = JSON.parse(document.getElementById(box.dataset.figure).textContent);
+  box.style.height = layout.height + "px";
   Plotly.newPlot(box, data, layout, settings);
 }
 addEventListener("beforeprint", () => boxes.forEach(box => Plotly.relayout(box, {width: 640})));
@@ -51,9 +59,14 @@ addEventListener("afterprint", () => boxes.forEach(
 """
 
 
-def render(data: RunData) -> str:
-    """Write the report of a run; the same data give the same text."""
-    summary = summarise(data)
+def render(data: RunData, summary: Summary | None = None) -> str:
+    """Write the report of a run; the same data give the same text.
+
+    Args:
+        data: Of the run.
+        summary: Of `data`, where it is known already.
+    """
+    summary = summary or summarise(data)
     class_names = [str(name) for name in data.task.get("class_names", ())]
     curriculum = picture(*data.synthetic, class_names) if data.synthetic else None
     return fill(
@@ -68,6 +81,12 @@ def render(data: RunData) -> str:
         winner_in_words=words.winner_in_words(summary, data.task),
         trust_in_words=words.trust_in_words(summary.proxy),
         cost_in_words=words.cost_in_words(summary.costs),
+        choice_in_words=words.choice_in_words(data, summary),
+        gains_in_words=[words.gain_in_words(one) for one in summary.gains],
+        anchors_in_words=words.anchors_in_words(summary),
+        front_in_words=words.front_in_words(summary.front) if summary.front else "",
+        classes=[summary.classes[label] for label in shown_classes(summary.classes)],
+        drawing=network_drawing(data.layers, data.task.get("input_shape", ())),
         search_in_words=words.search_in_words(data, summary),
         meta_training_in_words=words.meta_training_in_words(summary.counts),
         config=toml(data.config),
@@ -100,6 +119,7 @@ def fill(
     return environment.get_template(template).render(
         figures={name: figure_json(figure) for name, figure in figures.items()},
         titles=titles,
+        numbers={name: _inline(figure_csv(figure)) for name, figure in figures.items()},
         policy="; ".join(
             (
                 "default-src 'none'",
@@ -117,11 +137,16 @@ def fill(
 
 def figure_json(figure: go.Figure) -> Markup:
     """Write a figure so that nothing in it ends the script element it stands in."""
-    values = json.loads(figure.to_json())
+    values = json.loads(figure.to_json(), parse_float=lambda text: short(float(text)))
     text = json.dumps({"data": values["data"], "layout": values["layout"]}, sort_keys=True)
     for character in "<>&":  # other than in strings they do not occur in JSON
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
+
+
+def _inline(text: str) -> str:
+    """Write a table as the address of itself."""
+    return "data:text/csv;charset=utf-8," + quote(text, safe=",=:;/+()")  # shorter than base64
 
 
 def _digest(script: str) -> str:

@@ -1,64 +1,28 @@
 """From the records of a run to the numbers of its report."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from nasgtn.estimates import Estimate, Known, estimate, mean_scores
-from nasgtn.findings import Audit
+from nasgtn.estimates import Estimate, Gain, Known, estimate, gain, mean_scores
 from nasgtn.records import Evaluation
+from nasgtn.report.classes import ClassResult, Confusion, class_results
+from nasgtn.report.data import RunData
+from nasgtn.report.pareto import Front, pareto_front
 
 PROXY = "gtn"
 """Name of the evaluator whose scores steer the search."""
+FUSED = ("calibrated", "fused")
+"""Scores that are put together from the proxy and others; the first that is there chooses."""
+WITHOUT = " without gtn"
+"""Ends the name of a fused score that leaves the proxy out (`nasgtn.candidacy` writes both)."""
 GENERATOR_STAGES = ("anchors", "meta_training")
 """What the generator costs: the anchors that it learns from, and its own training."""
 INTERVAL_SEED = 0
 """Of the bootstrap, so that a report can be made again with the same numbers."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunData:
-    """Everything a report shows, as plain data."""
-
-    name: str
-    """Of the run folder."""
-    command: str
-    """That reruns it."""
-    config: Mapping[str, Any]  # nested tables of TOML values
-    environment: Mapping[str, str]
-    task: Mapping[str, Any]  # name, input_shape, class_names, n_train, n_validation, n_test
-    space: Mapping[str, Any]  # name, summary
-    proxy: Sequence[Evaluation]
-    """One a distinct architecture, in the order of their evaluation, failures included."""
-    descriptions: Mapping[str, str]
-    """Of each architecture, by id."""
-    history: Sequence[Mapping[str, Any]]  # number, architecture_id, state, score, is_duplicate
-    """One a trial; `state` is complete, pruned, failed or infeasible."""
-    verification: Sequence[Evaluation]
-    """By the ground truth: the score is the test accuracy; metrics `is_control` (0 or 1),
-    `validation_accuracy`, `n_parameters`, `n_multiply_adds`."""
-    baselines: Sequence[Evaluation]
-    """Baselines, and the proxy, on the verified architectures."""
-    importances: Mapping[str, float]
-    meta_training: Sequence[Mapping[str, Any]]  # meta_step, meta_loss, accuracy; None if skipped
-    synthetic: tuple[NDArray[np.uint8], NDArray[np.integer[Any]]] | None
-    """Images (steps, images, height, width, channels) and labels (steps, images)."""
-    layers: Sequence[Mapping[str, Any]]  # name, kind, output_shape, n_parameters
-    """Of the winner's network."""
-    costs: Mapping[str, float]
-    """Seconds of the stages: anchors, meta_training, search, verification, baselines."""
-    anchors: Sequence[Evaluation] = ()
-    """Trained before the generator, which learned from them: they judge no estimator."""
-    learning_rates: Sequence[float] = ()
-    """Of the inner loop, one a step, as learned."""
-    momenta: Sequence[float] = ()
-    audit: Audit | None = None
-    """Of the synthetic data, where it was made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +38,17 @@ class Verified:
     n_seeds: int
     """Successful trainings."""
     test_accuracy: float | None
+    test_accuracies: tuple[float, ...]
+    """One a seed."""
     validation_accuracy: float | None
     proxy_score: float | None
     n_parameters: int | None
     n_multiply_adds: int | None
+    latency_ms: float | None
     seconds: float
     """Of one training."""
+    curve: tuple[tuple[int, float], ...]
+    """Epoch and validation accuracy of the first training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +98,7 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """The numbers of a report; `dataclasses.asdict` makes it JSON."""
+    """The numbers of a report, which its figures are drawn from."""
 
     name: str
     winner: Verified | None
@@ -145,16 +114,34 @@ class Summary:
     """Without verification: the architectures of highest proxy score."""
     costs: Costs
     failures: tuple[Failure, ...]
+    gains: tuple[Gain, ...]
+    """What the proxy adds to each fused score."""
+    trials: tuple[Mapping[str, Any], ...]  # as in RunData.history, with choices
+    importances: Mapping[str, float]
+    meta_training: tuple[Mapping[str, Any], ...]  # as in RunData
+    learning_rates: tuple[float, ...]
+    momenta: tuple[float, ...]
+    front: Front | None
+    """Of a search with several objectives."""
+    classes: tuple[ClassResult, ...]
+    """Of the winner, on the test images."""
+    confusion: Confusion
 
     @property
     def proxy(self) -> Estimate | None:
         """The row of the proxy."""
         return next((row for row in self.estimators if row.name == PROXY), None)
 
+    def json(self) -> str:
+        """Write it as JSON; the same data give the same text."""
+        return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
+
 
 def summarise(data: RunData) -> Summary:
     """Compute every number of the report; the same data give the same numbers."""
     verified = _verified(data)
+    records, known = _judged(data, verified), _known(verified)
+    names = [str(name) for name in data.task.get("class_names", ())]
     controls = [v.test_accuracy for v in verified if v.is_control and v.test_accuracy is not None]
     return Summary(
         name=data.name,
@@ -162,11 +149,20 @@ def summarise(data: RunData) -> Summary:
         control_mean=fmean(controls) if controls else None,
         control_best=max(controls, default=None),
         verified=verified,
-        estimators=_estimators(data, verified),
+        estimators=_estimators(records, known),
         counts=_counts(data),
         best_scores=_best_scores(data),
         costs=_costs(data),
         failures=_failures(data),
+        gains=_gains(records, known),
+        trials=_trials(data),
+        importances=dict(data.importances),
+        meta_training=tuple(data.meta_training),
+        learning_rates=tuple(map(float, data.learning_rates)),
+        momenta=tuple(map(float, data.momenta)),
+        front=pareto_front(data.history, data.config.get("search", {}).get("objectives", ())),
+        classes=class_results(data.confusion, names),
+        confusion=data.confusion,
     )
 
 
@@ -210,22 +206,31 @@ def _verify(data: RunData, records: list[Evaluation], scores: Mapping[str, float
         is_anchor=any(one.architecture_id == first.architecture_id for one in data.anchors),
         n_seeds=sum(record.score is not None for record in records),
         test_accuracy=_mean(record.score for record in records),
+        test_accuracies=tuple(one.score for one in records if one.score is not None),
         validation_accuracy=_mean_metric(records, "validation_accuracy"),
         proxy_score=scores.get(first.architecture_id),
         n_parameters=None if n_parameters is None else round(n_parameters),
         n_multiply_adds=None if n_multiply_adds is None else round(n_multiply_adds),
+        latency_ms=_mean_metric(records, "latency_ms"),
         seconds=fmean(record.seconds for record in records),
+        curve=first.curve,
     )
 
 
-def _estimators(data: RunData, verified: Sequence[Verified]) -> tuple[Estimate, ...]:
+def _judged(data: RunData, verified: Sequence[Verified]) -> dict[str, list[Evaluation]]:
+    """Gather the evaluations of each estimator."""
     by_name: dict[str, list[Evaluation]] = {}
     for record in data.baselines:
         by_name.setdefault(record.evaluator, []).append(record)
     if PROXY not in by_name and data.proxy and verified:
-        known = {v.architecture_id for v in verified}
-        by_name[PROXY] = [record for record in data.proxy if record.architecture_id in known]
-    trained = {
+        ids = {v.architecture_id for v in verified}
+        by_name[PROXY] = [record for record in data.proxy if record.architecture_id in ids]
+    return by_name
+
+
+def _known(verified: Sequence[Verified]) -> dict[str, Known]:
+    """List the architectures that may judge an estimator: verified, and no anchors."""
+    return {
         v.architecture_id: Known(
             description=v.description,
             truth=v.test_accuracy,
@@ -235,8 +240,31 @@ def _estimators(data: RunData, verified: Sequence[Verified]) -> tuple[Estimate, 
         for v in verified
         if v.test_accuracy is not None and not v.is_anchor
     }
+
+
+def _gains(
+    by_name: Mapping[str, Sequence[Evaluation]], known: Mapping[str, Known]
+) -> tuple[Gain, ...]:
+    return tuple(
+        gain(name, records, by_name[name + WITHOUT], known, seed=INTERVAL_SEED)
+        for name, records in by_name.items()
+        if name + WITHOUT in by_name
+    )
+
+
+def _trials(data: RunData) -> tuple[Mapping[str, Any], ...]:
+    choices = {record.architecture_id: dict(record.choices) for record in data.proxy}
+    return tuple(
+        {**trial, "choices": choices.get(str(trial.get("architecture_id")), {})}
+        for trial in data.history
+    )
+
+
+def _estimators(
+    by_name: Mapping[str, Sequence[Evaluation]], known: Mapping[str, Known]
+) -> tuple[Estimate, ...]:
     rows = [
-        estimate(name, records, trained, seed=INTERVAL_SEED) for name, records in by_name.items()
+        estimate(name, records, known, seed=INTERVAL_SEED) for name, records in by_name.items()
     ]
 
     def order(row: Estimate) -> tuple[bool, float, str]:
@@ -267,7 +295,9 @@ def _best_scores(data: RunData) -> tuple[Verified, ...]:
     scored = _by_architecture(record for record in data.proxy if record.score is not None)
     best = sorted(scored, key=lambda name: -scores[name])[:5]
     return tuple(
-        replace(_verify(data, scored[name], scores), n_seeds=0, test_accuracy=None)
+        replace(
+            _verify(data, scored[name], scores), n_seeds=0, test_accuracy=None, test_accuracies=()
+        )
         for name in best
     )
 

@@ -4,16 +4,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from nasgtn.estimates import Estimate
+from nasgtn.estimates import Estimate, Gain
 from nasgtn.ranking import Interval
-from nasgtn.report.summary import (
-    GENERATOR_STAGES,
-    Costs,
-    Counts,
-    RunData,
-    Summary,
-    Verified,
-)
+from nasgtn.report.data import RunData
+from nasgtn.report.pareto import Front
+from nasgtn.report.summary import FUSED, GENERATOR_STAGES, Costs, Counts, Summary, Verified
 
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -29,7 +24,7 @@ def percent(value: float | None) -> str:
 
 def points(value: float | None) -> str:
     """Write a difference of accuracies in percentage points."""
-    return DASH if value is None else f"{100 * value:.1f}{SPACE}points"
+    return DASH if value is None else f"{number(100 * value, 1)}{SPACE}points"
 
 
 def count(value: float | None) -> str:
@@ -104,7 +99,7 @@ def winner_in_words(summary: Summary, task: Mapping[str, Any]) -> str:
     if winner is None or winner.test_accuracy is None:
         return _no_winner(summary)
     said = f"It classifies {percent(winner.test_accuracy)} of the test images correctly"
-    said += f" (mean of {winner.n_seeds} trainings" if winner.n_seeds > 1 else " (one training"
+    said += f" ({_trainings(winner)}"
     n_test = task.get("n_test")
     if n_test:
         low, high = accuracy_interval(winner.test_accuracy, int(n_test))
@@ -112,7 +107,16 @@ def winner_in_words(summary: Summary, task: Mapping[str, Any]) -> str:
     said += ")"
     if winner.n_parameters is not None:
         said += f" with {count(winner.n_parameters)} parameters"
+    if winner.latency_ms is not None:
+        said += f", in {duration(winner.latency_ms / 1000)} an image"
     return said + ". " + _control(summary, winner)
+
+
+def _trainings(winner: Verified) -> str:
+    if winner.n_seeds < 2:
+        return "one training"
+    low, high = min(winner.test_accuracies), max(winner.test_accuracies)
+    return f"mean of {winner.n_seeds} trainings, from {percent(low)} to {percent(high)}"
 
 
 def _no_winner(summary: Summary) -> str:
@@ -173,6 +177,63 @@ def trust_in_words(row: Estimate | None) -> str:
     return said + (
         "The interval includes zero, so its order may be chance; "
         "verify more architectures to know."
+    )
+
+
+def choice_in_words(data: RunData, summary: Summary) -> str:
+    """Say how well the score orders that the candidates were chosen by, if not the proxy alone."""
+    rows = {row.name: row for row in summary.estimators}
+    found = [rows[name] for name in FUSED if name in rows]
+    if not found or data.config.get("verification", {}).get("score") != "fused":
+        return ""
+    said = f"The candidates were chosen by the {found[0].name} score"
+    rho, bounds = found[0].agreement.spearman, found[0].agreement.spearman_interval
+    if rho is None:
+        return f"{said}, whose order could not be judged."
+    said += f", whose Spearman correlation with the true accuracy is {number(rho)}"
+    return f"{said}, with a 95{SPACE}% interval of {interval(bounds)}." if bounds else f"{said}."
+
+
+def gain_in_words(gain: Gain) -> str:
+    """Say what the proxy adds to a fused score."""
+    if gain.difference is None:
+        return (
+            f"What the proxy adds to the {gain.name} score cannot be said: there is no order to "
+            f"compare over {plural(gain.n, 'architecture')}."
+        )
+    said = (
+        f"Spearman's rho of the {gain.name} score is {number(gain.spearman)} with the proxy, and "
+        f"{number(gain.other)} without it: a difference of {number(gain.difference)}"
+    )
+    if gain.interval is None:
+        return f"{said} over {plural(gain.n, 'architecture')}, too few for an interval."
+    low, high = gain.interval
+    said += f", with a 95{SPACE}% interval of {interval(gain.interval)}. "
+    if low > 0:
+        return f"{said}So the proxy adds to it."
+    if high < 0:
+        return f"{said}So the proxy makes it worse."
+    return f"{said}The interval includes zero, so the proxy may add nothing."
+
+
+def anchors_in_words(summary: Summary) -> str:
+    """Say which of the verified judge no estimator."""
+    n = sum(one.is_anchor for one in summary.verified)
+    if not n:
+        return ""
+    be, their = ("is an anchor", "its") if n == 1 else ("are anchors", "their")
+    return (
+        f"{n:,} of the verified {be}: the generator learned from {their} accuracy, so estimators "
+        "are judged without."
+    )
+
+
+def front_in_words(front: Front) -> str:
+    """Say how much the Pareto front dominates."""
+    return (
+        f"{plural(len(front.numbers), 'trial')} on the Pareto front of "
+        f"{', '.join(front.objectives)}; hypervolume {number(front.hypervolume, 3)}: the part of "
+        "the box between the worst and the best value of each objective that the front dominates."
     )
 
 

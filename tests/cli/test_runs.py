@@ -98,6 +98,29 @@ def test_a_report_can_be_written_again(nasgtn: Nasgtn, copied_run: Path) -> None
     assert told == {"report": str(copied_run / "report.html")}
 
 
+def test_runs_are_put_side_by_side(
+    nasgtn: Nasgtn, copied_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    other = shutil.copytree(copied_run, tmp_path / "other")
+    outcome = nasgtn("report", copied_run, other)
+    assert (outcome.code, outcome.out) == (0, "comparison.html\n")
+    page = (tmp_path / "comparison.html").read_text()
+    assert "2 runs side by side" in page
+    assert f"nasgtn report {copied_run} {other}" in page
+    outcome = nasgtn("report", other, copied_run, "--out", "page.html", "--json")
+    assert json.loads(outcome.out) == {"report": "page.html"}
+    assert "--out page.html" in (tmp_path / "page.html").read_text()
+    nasgtn("report", other)
+    outcome = nasgtn("report", other, "--out", "one.html")
+    assert outcome.out == "one.html\n"
+    assert (tmp_path / "one.html").read_bytes() == (other / "report.html").read_bytes()
+
+
+def test_a_run_is_not_compared_with_itself(refused: Refused, copied_run: Path) -> None:
+    assert "got one twice" in refused("report", copied_run, copied_run, code=2)
+
+
 def test_more_can_be_verified(nasgtn: Nasgtn, copied_run: Path) -> None:
     outcome = nasgtn("verify", copied_run, "--verify", 4, "--control", 4, "--json", "--quiet")
     assert outcome.code == 0, outcome.err

@@ -10,6 +10,7 @@ from run_data import make_run
 
 from nasgtn.report import RunData, summarise
 from nasgtn.report.figures import (
+    TITLES,
     agreement_figure,
     draw,
     estimators_figure,
@@ -19,16 +20,8 @@ from nasgtn.report.figures import (
 )
 from nasgtn.report.picture import MAX_CLASSES, picture
 
-NAMES = {
-    "agreement",
-    "estimators",
-    "history",
-    "importances",
-    "learning-rates",
-    "momenta",
-    "meta-loss",
-    "meta-accuracy",
-}
+NAMES = set(TITLES) - {"pareto"}
+"""Figures of a search with one objective."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +35,13 @@ def test_every_figure_is_drawn_for_a_whole_run(data: RunData) -> None:
 
 def test_nothing_is_drawn_for_an_empty_run() -> None:
     data = dataclasses.replace(
-        make_run(n_trials=0), importances={}, meta_training=[], learning_rates=[], momenta=[]
+        make_run(n_trials=0),
+        importances={},
+        meta_training=[],
+        learning_rates=[],
+        momenta=[],
+        costs={},
+        confusion=[],
     )
     assert draw(data, summarise(data)) == {}
 
@@ -53,15 +52,25 @@ def test_candidates_control_and_winner_are_marked_apart(data: RunData) -> None:
     assert figure is not None
     points = {trace.name: list(zip(trace.x, trace.y, strict=True)) for trace in figure.data}
     assert {name: len(found) for name, found in points.items()} == {
-        "best by proxy": 5,
+        "candidate": 5,
         "control, drawn at random": 5,
         "winner": 1,
     }
-    assert points["winner"][0] in points["best by proxy"]
+    assert points["winner"][0] in points["candidate"]
     assert summary.winner is not None
     assert points["winner"] == [(summary.winner.proxy_score, summary.winner.test_accuracy)]
     symbols = [trace.marker.symbol for trace in figure.data]
     assert len(set(symbols)) == 3
+
+
+def test_anchors_are_marked_where_they_are_shown_and_have_no_rank(data: RunData) -> None:
+    summary = summarise(dataclasses.replace(data, anchors=data.verification[-2:]))
+    figure = agreement_figure(summary.verified, summary.winner)
+    assert figure is not None
+    n_points = {trace.name: len(trace.x) for trace in figure.data}
+    assert (n_points["anchor, judges nothing"], n_points["control, drawn at random"]) == (2, 3)
+    ranks = draw(data, summary)["ranks"]
+    assert sum(x == "truth" for trace in ranks.data for x in trace.x) == 8
 
 
 def test_error_bars_end_at_the_interval(data: RunData) -> None:
@@ -78,7 +87,7 @@ def test_error_bars_end_at_the_interval(data: RunData) -> None:
 
 
 def test_history_marks_duplicates_pruned_and_failed_trials(data: RunData) -> None:
-    figure = history_figure(data)
+    figure = history_figure(data.history, data.descriptions)
     assert figure is not None
     n_points = {trace.name: len(trace.x) for trace in figure.data}
     states = [("duplicate" if t["is_duplicate"] else t["state"]) for t in data.history]
@@ -96,19 +105,19 @@ def test_history_marks_duplicates_pruned_and_failed_trials(data: RunData) -> Non
 def test_history_of_failures_alone_is_drawn() -> None:
     data = make_run()
     trials = [{"number": i, "state": "failed", "score": None} for i in range(4)]
-    figure = history_figure(dataclasses.replace(data, history=trials))
+    figure = history_figure(trials, data.descriptions)
     assert figure is not None
     assert len(figure.data[0].x) == 4
 
 
 def test_importances_are_sorted_with_the_largest_on_top(data: RunData) -> None:
-    figure = importances_figure(data)
+    figure = importances_figure(data.importances)
     assert figure is not None
     assert list(figure.data[0].y) == ["head", "kernel", "depth", "norm", "width"]
 
 
 def test_meta_training_shows_a_running_mean(data: RunData) -> None:
-    figure = meta_training_figure(data, "meta_loss", "meta-loss")
+    figure = meta_training_figure(data.meta_training, "meta_loss", "meta-loss")
     assert figure is not None
     values, means = (np.asarray(trace.y) for trace in figure.data)
     assert means[100] == pytest.approx(values[95:106].mean())
@@ -117,16 +126,14 @@ def test_meta_training_shows_a_running_mean(data: RunData) -> None:
         {"meta_step": 0, "meta_loss": None},
         {"meta_step": 1, "meta_loss": 2.0},
     ]
-    figure = meta_training_figure(
-        dataclasses.replace(data, meta_training=skipped), "meta_loss", "meta-loss"
-    )
+    figure = meta_training_figure(skipped, "meta_loss", "meta-loss")
     assert figure is not None
     assert [list(trace.x) for trace in figure.data] == [[1]]
 
 
 def test_markup_of_users_does_not_reach_plotly(data: RunData) -> None:
     hostile = {"<a href='https://x'>b</a>": 0.5}
-    figure = importances_figure(dataclasses.replace(data, importances=hostile))
+    figure = importances_figure(hostile)
     assert figure is not None
     assert list(figure.data[0].y) == ["&lt;a href='https://x'&gt;b&lt;/a&gt;"]
 

@@ -3,15 +3,17 @@
 import dataclasses
 import itertools
 import json
+import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
-from page_reader import HOSTILE, Reader
+from page_reader import HOSTILE, INLINE, Reader
 from run_data import make_run
 from selenium import webdriver
+from selenium.webdriver.support.wait import WebDriverWait
 
 from nasgtn.report import RunData
 from nasgtn.report.page import render
@@ -54,6 +56,7 @@ def test_it_starts_with_the_answer(page: Reader) -> None:
         assert part in answer
     for part in (
         "Spearman",
+        "Spearman's rho of the fused score is",
         "95 % interval",
         "10 architectures",
         "train the generator",
@@ -66,9 +69,29 @@ def test_it_starts_with_the_answer(page: Reader) -> None:
 def test_every_figure_has_data_a_name_and_a_sentence(page: Reader) -> None:
     drawings = [tag for tag in page.all("div") if "data-figure" in tag]
     data = [json.loads(text) for kind, text in page.scripts if kind == "application/json"]
-    assert len(drawings) == len(data) == len(page.all("figcaption")) == 8
+    assert len(drawings) == len(data) == len(page.all("figcaption")) == 14
     assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in drawings)
     assert all(figure["data"] and figure["layout"] for figure in data)
+
+
+def test_every_figure_has_its_numbers_in_the_page(page: Reader) -> None:
+    links = page.all("a")
+    drawings = [tag for tag in page.all("div") if "data-figure" in tag]
+    names = [(tag["data-figure"] or "").removeprefix("figure-") for tag in drawings]
+    assert [link["download"] for link in links] == [f"{name}.csv" for name in names]
+    for link in links:
+        content = unquote((link["href"] or "").removeprefix(INLINE))
+        assert content.startswith("series,")
+        assert content.count("\n") > 1
+
+
+def test_the_winner_has_a_drawing_and_its_classes(page: Reader) -> None:
+    (drawing,) = page.all("svg")
+    assert drawing["role"] == "img"
+    assert drawing["aria-label"]
+    text = " ".join(page.text.split())
+    assert "Conv2d · BatchNorm2d" in text
+    assert "03694.4 %81.9 % to 98.5 %1 (2)" in text  # cells of one row
 
 
 def test_headings_are_in_order_and_tables_have_headers(page: Reader) -> None:
@@ -84,7 +107,8 @@ def test_headings_are_in_order_and_tables_have_headers(page: Reader) -> None:
 def test_nothing_comes_from_a_network(page: Reader) -> None:
     for tag, attributes in page.tags:
         assert tag not in ("link", "iframe", "img", "object")
-        assert not {"src", "srcset", "href"} & set(attributes)
+        assert not {"src", "srcset"} & set(attributes)
+        assert (attributes.get("href") or INLINE).startswith(INLINE)
     policy = page.all("meta")[1]["content"]
     assert policy is not None
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
@@ -111,6 +135,7 @@ EMPTY: dict[str, Any] = {
     "meta_training": [],
     "synthetic": None,
     "layers": [],
+    "confusion": [],
     "costs": {},
     "learning_rates": [],
     "momenta": [],
@@ -178,6 +203,30 @@ def test_what_is_missing_is_said(data: RunData, said: list[str]) -> None:
         assert word not in text
 
 
+def test_several_objectives_have_a_front() -> None:
+    data = make_run()
+    sizes = {
+        record.architecture_id: len(record.choices) + n for n, record in enumerate(data.proxy)
+    }
+    history = [
+        {**trial, "values": [trial["score"], sizes[trial["architecture_id"]]]}
+        for trial in data.history
+    ]
+    search = {**data.config["search"], "objectives": ["accuracy", "params"]}
+    config = {**data.config, "search": search}
+    page = Reader(render(dataclasses.replace(data, history=history, config=config)))
+    assert "on the Pareto front of accuracy, params; hypervolume 0." in page.text
+    assert "figure-pareto" in {tag.get("data-figure") for tag in page.all("div")}
+
+
+def test_objectives_without_a_scored_trial_have_no_front() -> None:
+    data = make_run()
+    search = {**data.config["search"], "objectives": ["accuracy", "params"]}
+    unscored = [{**t, "state": "failed", "score": None, "values": None} for t in data.history]
+    data = dataclasses.replace(data, history=unscored, config={**data.config, "search": search})
+    assert "on the Pareto front" not in render(data)
+
+
 def test_a_thousand_trials_and_classes_fit_into_six_megabytes() -> None:
     rng = np.random.default_rng(0)
     labels = np.tile(np.arange(1000), (3, 1))
@@ -185,13 +234,18 @@ def test_a_thousand_trials_and_classes_fit_into_six_megabytes() -> None:
     data = dataclasses.replace(
         data,
         task={**data.task, "class_names": [f"class {i}" for i in range(1000)]},
+        confusion=[(label, 999 - label, 1 + label % 7) for label in range(1000)],
         synthetic=(rng.integers(0, 256, (3, 1000, 32, 32, 3), dtype=np.uint8), labels),
         meta_training=[
-            {"meta_step": i, "meta_loss": rng.random(), "accuracy": None} for i in range(2000)
+            {"meta_step": i, "meta_loss": rng.random(), "accuracy": rng.random()}
+            for i in range(2000)
         ],
     )
+    start = time.perf_counter()
     page = render(data)
+    assert time.perf_counter() - start < 10
     assert len(page.encode()) < 6_000_000
+    assert "The 40 of 1,000 classes of lowest accuracy" in page
     assert "The first 48 of 1000 classes" in page
 
 
@@ -237,11 +291,26 @@ def test_it_opens_in_a_browser(
         "return [...document.querySelectorAll('[data-figure]')].map("
         "box => [box.querySelectorAll('.main-svg').length > 0, box.scrollWidth])"
     )
-    assert len(drawn) == 8
+    assert len(drawn) == 14
     assert all(has_svg and 200 < shown <= width for has_svg, shown in drawn)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (sum(int(part) for part in paper[4:-1].split(",")) > 384) == (scheme == "light")
+
+
+@pytest.mark.slow
+def test_figures_keep_their_height_when_the_window_changes(
+    browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    open_page(browser, tmp_path / "report.html", make_run(), 1280)
+    heights = "return [...document.querySelectorAll('.drawing')].map(box => box.offsetHeight)"
+    widths = "return [...document.querySelectorAll('.main-svg')].map(svg => svg.clientWidth)"
+    before = browser.execute_script(heights)
+    assert min(before) > 200
+    size = {"width": 500, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    WebDriverWait(browser, 20).until(lambda _: max(browser.execute_script(widths)) <= 500)
+    assert browser.execute_script(heights) == before
 
 
 @pytest.mark.slow

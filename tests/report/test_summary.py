@@ -64,7 +64,7 @@ def test_seeds_of_one_architecture_are_one_row_with_their_mean() -> None:
 def test_every_estimator_is_compared_on_the_same_architectures() -> None:
     data = make_run(n_candidates=8, n_control=8)
     summary = summarise(data)
-    assert [row.agreement.n for row in summary.estimators] == [16] * 7
+    assert [row.agreement.n for row in summary.estimators] == [16] * 9
     assert summary.estimators[0].name == "gtn"
     rhos = [row.agreement.spearman or 0 for row in summary.estimators[1:]]
     assert rhos == sorted(rhos, reverse=True)
@@ -165,7 +165,31 @@ def test_few_verified_architectures_have_no_agreement(n: int) -> None:
 
 def test_summary_is_json_without_nan_and_the_same_every_time() -> None:
     for data in (make_run(), make_run(n_candidates=1, n_control=0), make_run(n_trials=0)):
-        texts = [
-            json.dumps(dataclasses.asdict(summarise(data)), allow_nan=False) for _ in range(2)
-        ]
+        texts = [summarise(data).json() for _ in range(2)]
         assert texts[0] == texts[1]
+        assert json.loads(texts[0])["name"] == data.name
+
+
+def test_what_the_proxy_adds_is_the_difference_of_the_two_rows() -> None:
+    data = make_run(n_candidates=8, n_control=8)
+    summary = summarise(data)
+    rows = {row.name: row.agreement.spearman for row in summary.estimators}
+    (found,) = summary.gains
+    assert (found.name, found.n) == ("fused", 16)
+    assert (found.spearman, found.other) == (rows["fused"], rows["fused without gtn"])
+    anchors = dataclasses.replace(data, anchors=data.verification[:6])
+    assert summarise(anchors).gains[0].n == 10
+    bare = [one for one in data.baselines if "without" not in one.evaluator]
+    assert summarise(dataclasses.replace(data, baselines=bare)).gains == ()
+
+
+def test_the_winner_has_its_seeds_latency_and_curve() -> None:
+    data = make_run(n_candidates=1, n_control=0)
+    first = data.verification[0]
+    first = dataclasses.replace(first, metrics={**first.metrics, "latency_ms": 1.5})
+    second = dataclasses.replace(first, seed=1, score=0.5, curve=())
+    winner = summarise(dataclasses.replace(data, verification=[first, second])).winner
+    assert winner is not None
+    assert winner.test_accuracies == (first.score, 0.5)
+    assert winner.latency_ms == 1.5
+    assert winner.curve == first.curve

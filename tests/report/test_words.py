@@ -6,9 +6,10 @@ import pytest
 import scipy.stats
 from run_data import make_run
 
-from nasgtn.estimates import Estimate
+from nasgtn.estimates import Estimate, Gain
 from nasgtn.ranking import agreement
 from nasgtn.report import summarise, words
+from nasgtn.report.pareto import Front
 from nasgtn.report.summary import Costs
 
 SPACE, MINUS = "\N{NO-BREAK SPACE}", "\N{MINUS SIGN}"
@@ -20,6 +21,7 @@ SPACE, MINUS = "\N{NO-BREAK SPACE}", "\N{MINUS SIGN}"
         (words.percent(0.9781), f"97.8{SPACE}%"),
         (words.percent(None), words.DASH),
         (words.points(0.0123), f"1.2{SPACE}points"),
+        (words.points(-0.0123), f"{MINUS}1.2{SPACE}points"),
         (words.count(1234567.0), "1,234,567"),
         (words.number(-0.456), f"{MINUS}0.46"),
         (words.number(-0.001), "0.00"),
@@ -125,3 +127,69 @@ def test_skipped_meta_steps_are_counted() -> None:
     assert words.meta_training_in_words(counts).startswith("3 meta-steps (1 skipped")
     counts = summarise(dataclasses.replace(make_run(), meta_training=[])).counts
     assert words.meta_training_in_words(counts) == "not recorded"
+
+
+def gain_of(low: float, high: float) -> Gain:
+    return Gain(name="fused", n=20, spearman=0.7, other=0.5, difference=0.2, interval=(low, high))
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (gain_of(0.1, 0.3), "a difference of 0.20, with a 95"),
+        (gain_of(0.1, 0.3), "So the proxy adds to it."),
+        (gain_of(-0.3, -0.1), "So the proxy makes it worse."),
+        (gain_of(-0.1, 0.3), "the proxy may add nothing."),
+        (dataclasses.replace(gain_of(0, 0), interval=None), "20 architectures, too few"),
+        (dataclasses.replace(gain_of(0, 0), difference=None), "cannot be said"),
+    ],
+)
+def test_what_the_proxy_adds_is_put_into_words(found: Gain, said: str) -> None:
+    assert said in words.gain_in_words(found)
+
+
+def test_seeds_and_latency_of_the_winner_are_said() -> None:
+    data = make_run(n_candidates=1, n_control=0)
+    metrics = {**data.verification[0].metrics, "latency_ms": 1.5}
+    records = [
+        dataclasses.replace(data.verification[0], seed=seed, score=score, metrics=metrics)
+        for seed, score in enumerate((0.9, 0.94, 0.92))
+    ]
+    summary = summarise(dataclasses.replace(data, verification=records))
+    said = words.winner_in_words(summary, data.task)
+    assert f"mean of 3 trainings, from 90.0{SPACE}% to 94.0{SPACE}%" in said
+    assert f"in 1.5{SPACE}ms an image" in said
+
+
+def test_anchors_among_the_verified_are_said() -> None:
+    data = make_run()
+    assert words.anchors_in_words(summarise(data)) == ""
+    for n, said in ((1, "1 of the verified is an anchor"), (2, "2 of the verified are anchors")):
+        with_anchors = dataclasses.replace(data, anchors=data.verification[:n])
+        assert words.anchors_in_words(summarise(with_anchors)).startswith(said)
+
+
+def test_the_front_is_put_into_words() -> None:
+    front = Front(objectives=("accuracy", "params"), numbers=(1, 2), hypervolume=0.5)
+    said = words.front_in_words(front)
+    assert said.startswith("2 trials on the Pareto front of accuracy, params; hypervolume 0.500")
+
+
+def test_the_score_that_chose_the_candidates_is_judged() -> None:
+    data = make_run()
+    assert words.choice_in_words(data, summarise(data)) == ""  # chosen by the proxy alone
+    config = {**data.config, "verification": {"score": "fused"}}
+    data = dataclasses.replace(data, config=config)
+    row = next(row for row in summarise(data).estimators if row.name == "fused")
+    said = words.choice_in_words(data, summarise(data))
+    rho = words.number(row.agreement.spearman)
+    assert "by the fused score, whose Spearman correlation" in said
+    assert f"is {rho}, with a 95" in said
+    calibrated = [
+        dataclasses.replace(one, evaluator="calibrated", score=0.5)
+        for one in data.baselines
+        if one.evaluator == "gtn"
+    ]
+    data = dataclasses.replace(data, baselines=[*data.baselines, *calibrated])
+    said = words.choice_in_words(data, summarise(data))
+    assert said.endswith("by the calibrated score, whose order could not be judged.")

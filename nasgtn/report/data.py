@@ -1,0 +1,54 @@
+"""What a report is made from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasgtn.findings import Audit
+from nasgtn.records import Evaluation
+from nasgtn.report.classes import Confusion
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunData:
+    """Everything a report shows, as plain data."""
+
+    name: str
+    """Of the run folder."""
+    command: str
+    """That reruns it."""
+    config: Mapping[str, Any]  # nested tables of TOML values
+    environment: Mapping[str, str]
+    task: Mapping[str, Any]  # name, input_shape, class_names, n_train, n_validation, n_test
+    space: Mapping[str, Any]  # name, summary
+    proxy: Sequence[Evaluation]
+    """One a distinct architecture, in the order of their evaluation, failures included."""
+    descriptions: Mapping[str, str]
+    """Of each architecture, by id."""
+    history: Sequence[Mapping[str, Any]]  # number, architecture_id, state, score, is_duplicate
+    """One a trial; `state` is complete, pruned, failed or infeasible."""
+    verification: Sequence[Evaluation]
+    """By the ground truth: the score is the test accuracy; metrics `is_control` (0 or 1),
+    `validation_accuracy`, `n_parameters`, `n_multiply_adds`."""
+    baselines: Sequence[Evaluation]
+    """Baselines, and the proxy, on the verified architectures."""
+    importances: Mapping[str, float]
+    meta_training: Sequence[Mapping[str, Any]]  # meta_step, meta_loss, accuracy; None if skipped
+    synthetic: tuple[NDArray[np.uint8], NDArray[np.integer[Any]]] | None
+    """Images (steps, images, height, width, channels) and labels (steps, images)."""
+    layers: Sequence[Mapping[str, Any]]  # name, kind, output_shape, n_parameters, inputs
+    """Of the winner's network."""
+    costs: Mapping[str, float]
+    """Seconds of the stages: anchors, meta_training, search, verification, baselines."""
+    anchors: Sequence[Evaluation] = ()
+    """Trained before the generator, which learned from them: they judge no estimator."""
+    learning_rates: Sequence[float] = ()
+    """Of the inner loop, one a step, as learned."""
+    momenta: Sequence[float] = ()
+    audit: Audit | None = None
+    """Of the synthetic data, where it was made."""
+    confusion: Confusion = ()
+    """Of the winner on the test images."""
