@@ -24,16 +24,12 @@ from nasgtn.artefacts import (
 )
 from nasgtn.candidacy import Pool, fused_records, rate
 from nasgtn.configuration import (
-    ENVIRONMENT,
-    TASK,
-    VERSIONS,
     RunConfig,
     SpaceConfig,
     config_from_mapping,
     environment,
     pick_device,
     read_config,
-    read_facts,
     save_config,
     versions,
 )
@@ -42,6 +38,7 @@ from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.ground_truth import TrainedTruth
 from nasgtn.evaluation.proxy import GtnProxy, RealSteps
+from nasgtn.facts import ENVIRONMENT, TASK, VERSIONS, read_facts
 from nasgtn.gtn import (
     TrainedGenerator,
     load_generator,
@@ -53,7 +50,7 @@ from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
 from nasgtn.records import Evaluation, append_record, read_records
 from nasgtn.report.page import render
-from nasgtn.runs import RunResult, RunStatus, run_data, run_result, status
+from nasgtn.runs import RunResult, run_data, run_result
 from nasgtn.search import (
     Problem,
     add_verified,
@@ -63,6 +60,7 @@ from nasgtn.search import (
     proxy_seed,
     search,
 )
+from nasgtn.status import RunStatus, status
 from nasgtn.verification import Chosen, evaluate_baselines, verify_chosen
 
 __all__ = [

@@ -22,12 +22,9 @@ from nasgtn.artefacts import (
     VERIFICATION,
 )
 from nasgtn.configuration import (
-    TASK,
-    VERSIONS,
     RunConfig,
     pick_device,
     read_config,
-    read_facts,
     versions,
 )
 from nasgtn.dashboard import publish, serve
@@ -43,6 +40,7 @@ from nasgtn.export import (
     export_synthetic,
     whole_folder,
 )
+from nasgtn.facts import TASK, VERSIONS, read_facts
 from nasgtn.gtn import load_generator
 from nasgtn.preparation import load_data
 from nasgtn.progress import Progress
