@@ -238,8 +238,8 @@ def _search_stage(run: Run, generator: TrainedGenerator, progress: Progress) -> 
 
 def _verification_stage(run: Run, generator: TrainedGenerator, progress: Progress) -> None:
     config, folder = run.config, run.folder
-    records = read_records(folder / PROXY)
     pool = _score_pool(run, generator, progress)
+    showing = _showing_verified(run, progress)
     truth = TrainedTruth(run.space, run.splits, config.training, device=run.device)
     seeds = [_verification_seed(run, n) for n in range(config.verification.n_seeds)]
     candidates: list[Evaluation] = []
@@ -248,8 +248,7 @@ def _verification_stage(run: Run, generator: TrainedGenerator, progress: Progres
         chosen = Chosen(candidates=candidates, control=_control(run, candidates))
         is_last = number + 1 == config.verification.rounds
         now = chosen if is_last else replace(chosen, control=())
-        verified = verify_chosen(truth, run.space, now, folder, seeds, progress=progress)
-    add_verified(run.place, verified, records, run.space)
+        verify_chosen(truth, run.space, now, folder, seeds, progress=showing)
     evaluate_baselines(
         [_real_steps(run, generator)],
         chosen.all,
@@ -258,6 +257,21 @@ def _verification_stage(run: Run, generator: TrainedGenerator, progress: Progres
         seed=config.seed,
         progress=progress,
     )
+
+
+def _showing_verified(run: Run, progress: Progress) -> Progress:
+    """Add each training to the study as soon as it is finished, so that a dashboard shows it."""
+    proxy, n_shown = read_records(run.folder / PROXY), 0
+
+    def tell(stage: str, done: int, total: int, note: str = "") -> None:
+        nonlocal n_shown
+        verified = read_records(run.folder / VERIFICATION)
+        if len(verified) > n_shown:
+            add_verified(run.place, verified, proxy, run.space)
+            n_shown = len(verified)
+        progress(stage, done, total, note)
+
+    return tell
 
 
 def _score_pool(run: Run, generator: TrainedGenerator, progress: Progress) -> Pool:
