@@ -99,11 +99,14 @@ def evaluate_anchors(
     if folder is not None:
         mend_lines(folder / ANCHORS)
         done = {one.architecture_id: one for one in read_records(folder / ANCHORS)}
-    for number, architecture in enumerate(architectures, start=1):
-        if architecture.id not in done:
-            done[architecture.id] = evaluate(truth, architecture, seed=seed)
-            if folder is not None:
-                append_record(folder / ANCHORS, done[architecture.id])
-        progress("anchors", number, len(architectures))
+    todo = [architecture for architecture in architectures if architecture.id not in done]
+    n, n_before = len(architectures), len(architectures) - len(todo)
+    if todo:
+        progress("anchors", n_before, n)
+    for number, architecture in enumerate(todo, start=n_before + 1):
+        done[architecture.id] = evaluate(truth, architecture, seed=seed)
+        if folder is not None:
+            append_record(folder / ANCHORS, done[architecture.id])
+        progress("anchors", number, n)
     records = [done[architecture.id] for architecture in architectures]
     return [record for record in records if record.score is not None]

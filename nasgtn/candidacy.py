@@ -22,6 +22,7 @@ from nasgtn.records import Evaluation
 FUSED, CALIBRATED = "fused", "calibrated"
 """Names of the fused score without labels, and of the one that anchors calibrated."""
 WITHOUT = " without gtn"
+FUSIONS = (FUSED, FUSED + WITHOUT, CALIBRATED, CALIBRATED + WITHOUT)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import platform
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -16,18 +15,15 @@ from nasgtn import __version__
 from nasgtn.anchors import AnchorConfig
 from nasgtn.artefacts import CONFIG, FORMAT, write_text
 from nasgtn.data.sources import DataConfig
-from nasgtn.errors import ArtefactError, InvalidConfigError
+from nasgtn.errors import InvalidConfigError
 from nasgtn.evaluation.proxy import ProxyConfig
+from nasgtn.facts import FACTS, read_toml
 from nasgtn.gtn import GtnConfig
 from nasgtn.search import SearchConfig
 from nasgtn.spaces import Choice
 from nasgtn.training import TrainingConfig
 from nasgtn.validation import Table, validated
 from nasgtn.verification import VerificationConfig
-
-VERSIONS, ENVIRONMENT, TASK = "versions", "environment", "task"
-FACTS = (VERSIONS, ENVIRONMENT, TASK)
-"""Tables of a run's `config.toml` that say what was found, and configure nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +118,7 @@ def read_config(path: Path, overrides: Table | None = None) -> RunConfig:
         ArtefactError: The file cannot be read, or is no TOML.
         InvalidConfigError, UnknownNameError: As `config_from_mapping`.
     """
-    values = {name: value for name, value in _read_toml(path).items() if name not in FACTS}
+    values = {name: value for name, value in read_toml(path).items() if name not in FACTS}
     return config_from_mapping(_merged(values, overrides or {}))
 
 
@@ -160,37 +156,6 @@ def environment(device: torch.device) -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
         "device": torch.cuda.get_device_name(device) if is_gpu else str(device),
     }
-
-
-def read_facts(folder: Path) -> dict[str, dict[str, Any]]:
-    """Read what a run's `config.toml` tells besides its settings: `FACTS`.
-
-    Raises:
-        ArtefactError: The folder is no run, or one of another version.
-    """
-    path = folder / CONFIG
-    if not path.is_file():
-        raise ArtefactError(f"{folder} must be the folder of a run, but has no {CONFIG}")
-    tables = _read_toml(path)
-    facts = {name: tables[name] for name in FACTS if isinstance(tables.get(name), dict)}
-    found = facts.get(VERSIONS, {}).get("format")
-    if found != FORMAT:
-        raise ArtefactError(
-            f"{folder} must be a run of format {FORMAT}, which nasgtn {__version__} reads, "
-            f"got format {found}"
-        )
-    if len(facts) < len(FACTS):
-        raise ArtefactError(f"{path} must have the tables {', '.join(FACTS)}")
-    return facts
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ArtefactError(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ArtefactError(f"{path} must be a TOML file: {error}") from error
 
 
 def _merged(values: Table, overrides: Table) -> dict[str, Any]:

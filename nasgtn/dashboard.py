@@ -1,71 +1,183 @@
 """Opens optuna-dashboard on the studies of a run, with what nasgtn found out beside the trials."""
 
+import fcntl
 import importlib
 import io
+import logging
+import tempfile
+import threading
+import time
 import warnings
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from types import ModuleType
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.types import WSGIApplication
 
 import optuna
 from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
 from optuna.storages import BaseStorage
 from PIL import Image
 
-from nasgtn.artefacts import BASELINES, PROXY, REPORT, VERIFICATION
-from nasgtn.errors import InvalidConfigError
-from nasgtn.report import RunData, Summary, summarise, words
+from nasgtn.artefacts import ANCHORS, BASELINES, PROXY, REPORT, VERIFICATION
+from nasgtn.errors import InvalidConfigError, NasgtnError
+from nasgtn.notes import fused_scores, note, trial_note
+from nasgtn.report import RunData, Summary, summarise
 from nasgtn.report.figures import TITLES, draw
 from nasgtn.report.picture import picture
-from nasgtn.report.summary import Verified
-from nasgtn.search import StudyPlace
+from nasgtn.search import SearchConfig, StudyPlace
 from nasgtn.search.objective import ARCHITECTURE_ID
-from nasgtn.search.study import PROXY_STUDY, VERIFICATION_STUDY, opened
+from nasgtn.search.study import PROXY_STUDY, VERIFICATION_STUDY, open_proxy_study, opened
 
-SHOWN = (REPORT, PROXY, VERIFICATION, BASELINES)
+SHOWN = (REPORT, ANCHORS, PROXY, VERIFICATION, BASELINES)
 """Files of a run that the dashboard offers as artifacts, where they are there."""
 PICTURE = "synthetic-images.png"
 OF_TRUTH = ("agreement", "estimators")
 """Figures that the study of the verification shows too."""
+LOCK = "lock"
+PORT = 8080
+SECONDS_BETWEEN_LOOKS = 10.0
+SHARE = 0.1
+"""Of one core that bringing a dashboard up to date takes at most: the run needs the machine."""
+
+log = logging.getLogger(__name__)
 
 
-def publish(place: StudyPlace, data: RunData, folder: Path, artefacts: Path) -> None:
-    """Add notes, figures and artifacts to the studies of a run; again replaces what is there.
+def begin(place: StudyPlace, config: SearchConfig) -> None:
+    """Make the study of a search that is still to come, so that there is something to show."""
+    with opened(place) as storage:
+        open_proxy_study(storage, place, config, seed=0)
+
+
+class Publisher:
+    """Adds notes, figures and artifacts to the studies of a run.
+
+    What it has written it writes again only where that has changed, so that a run that is under
+    way is hardly kept from its storage. Figures are drawn again with each verified architecture
+    and not with each trial, since the browser may read one while it is written.
 
     Args:
         place: Where the run keeps its studies.
-        data: What the run found so far.
         folder: Of the run; its report and records become artifacts.
         artefacts: Folder for the files of the artifacts; made where it is missing.
 
     Raises:
         InvalidConfigError: The extra `dashboard` is not installed.
-        ArtefactError: The storage does not answer.
     """
-    package = _need()
-    summary = summarise(data)
-    text, figures = note(data, summary), draw(data, summary)
-    with opened(place) as storage:
-        studies = _studies(storage, place)
-        for name, study in studies.items():
-            names = _objective_names(name, data)
-            if len(names) == len(study.directions):
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                    study.set_metric_names(names)
-            package.save_note(study, text)
-            for graph, figure in figures.items():
-                if name == PROXY_STUDY or graph in OF_TRUTH:
-                    figure.update_layout(title=TITLES[graph], margin_t=90)
-                    package.save_plotly_graph_object(study, figure, graph_object_id=graph)
-        if VERIFICATION_STUDY in studies:
-            _note_trials(package, studies[VERIFICATION_STUDY], summary)
-        if PROXY_STUDY in studies:
-            _upload(studies[PROXY_STUDY], storage, _files(data, folder), artefacts)
+
+    def __init__(self, place: StudyPlace, folder: Path, artefacts: Path) -> None:
+        self._package = _need()
+        self._place = place
+        self._folder = folder
+        self._artefacts = artefacts
+        self._written: dict[tuple[str, ...], object] = {}
+        self._seen: object = None
+        self._drawn: object = None
+
+    def refresh(self, read: Callable[[], RunData]) -> None:
+        """Publish what `read` finds, if the run has written anything since the last time."""
+        paths = [self._folder / REPORT, *self._folder.glob("*.jsonl")]
+        seen = {path.name: path.stat().st_mtime_ns for path in paths if path.exists()}
+        if seen != self._seen:
+            self.publish(read())
+            self._seen = seen
+
+    def publish(self, data: RunData) -> None:
+        """Write what has changed.
+
+        Args:
+            data: What the run found so far.
+
+        Raises:
+            ArtefactError: The storage does not answer.
+        """
+        summary = summarise(data)
+        text = note(data, summary)
+        drawn = data.synthetic is not None, len(data.baselines), len(data.verification)
+        figures = draw(data, summary) if drawn != self._drawn else {}
+        with _alone(self._artefacts), opened(self._place) as storage:
+            studies = _studies(storage, self._place)
+            for name, study in studies.items():
+                self._name_objectives(name, study, data)
+                self._note(study, text, name)
+                self._draw(study, figures, name)
+                self._note_trials(study, data, summary, name)
+            if PROXY_STUDY in studies:
+                self._upload(studies[PROXY_STUDY], storage, data, with_picture=bool(figures))
+        self._drawn = drawn
+
+    def _once(self, key: tuple[str, ...], content: object, write: Callable[[], object]) -> None:
+        if key not in self._written or self._written[key] != content:
+            write()
+            self._written[key] = content
+
+    def _name_objectives(self, name: str, study: optuna.Study, data: RunData) -> None:
+        names = _objective_names(name, data)
+        if len(names) == len(study.directions):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                self._once((name, "names"), names, lambda: study.set_metric_names(names))
+
+    def _note(self, target: "optuna.Study | optuna.Trial", text: str, *key: str) -> None:
+        self._once(("note", *key), text, lambda: self._package.save_note(target, text))
+
+    def _draw(self, study: optuna.Study, figures: Mapping[str, Any], name: str) -> None:
+        save = self._package.save_plotly_graph_object
+        for graph, figure in figures.items():
+            if name == PROXY_STUDY or graph in OF_TRUTH:
+                figure.update_layout(title=TITLES[graph], margin_t=90)
+                write = partial(save, study, figure, graph_object_id=graph)
+                self._once(("figure", name, graph), figure.to_json(), write)
+
+    def _note_trials(
+        self, study: optuna.Study, data: RunData, summary: Summary, name: str
+    ) -> None:
+        """Say beside each trial of a verified architecture what it is, and how it did."""
+        rows = {row.architecture_id: row for row in summary.verified}
+        fused = fused_scores(data)
+        for frozen in study.get_trials(deepcopy=False):
+            row = rows.get(frozen.user_attrs.get(ARCHITECTURE_ID, ""))
+            if row is not None:
+                trial = optuna.trial.Trial(study, frozen._trial_id)
+                self._note(trial, trial_note(row, summary, fused), name, str(frozen.number))
+
+    def _upload(
+        self, study: optuna.Study, storage: BaseStorage, data: RunData, *, with_picture: bool
+    ) -> None:
+        """Store each file once under its name; a later version takes the place of the earlier."""
+        store = FileSystemArtifactStore(self._artefacts)
+        known = {
+            meta.filename: meta.artifact_id
+            for meta in get_all_artifact_meta(study, storage=storage)
+        }
+
+        def upload(name: str, read: Callable[[], bytes]) -> None:
+            if name in known:
+                store.write(known[name], io.BytesIO(read()))
+                return
+            with tempfile.TemporaryDirectory(dir=self._artefacts) as folder:
+                path = Path(folder) / name
+                path.write_bytes(read())
+                upload_artifact(
+                    artifact_store=store,
+                    file_path=str(path),
+                    study_or_trial=study,
+                    storage=storage,
+                )
+
+        for name in SHOWN:
+            path = self._folder / name
+            if path.is_file():
+                version = path.stat().st_mtime_ns
+                self._once(("file", name), version, partial(upload, name, path.read_bytes))
+        png = _picture(data) if with_picture else None
+        if png is not None:
+            self._once(("file", PICTURE), png, partial(upload, PICTURE, io.BytesIO(png).read))
 
 
 def serve(
@@ -73,10 +185,19 @@ def serve(
     artefacts: Path,
     *,
     host: str = "127.0.0.1",
-    port: int = 8080,
+    port: int | None = None,
+    refresh: Callable[[], object] | None = None,
     ready: Callable[[str], object] = webbrowser.open,
 ) -> None:
-    """Serve the dashboard until the user interrupts it; `ready` is told its address.
+    """Serve the dashboard until the user interrupts it.
+
+    Args:
+        place: Where the run keeps its studies.
+        artefacts: Folder of the files of the artifacts.
+        host: To listen on.
+        port: None: `PORT`, or a free one where that is taken.
+        refresh: Called now and then beside; its errors are logged.
+        ready: Told the address.
 
     Raises:
         InvalidConfigError: The extra `dashboard` is not installed, or the port is taken.
@@ -84,15 +205,16 @@ def serve(
     """
     with serving(place, artefacts, host=host, port=port) as server:
         ready(f"http://{host}:{server.server_port}/")
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            return
+        with _repeating(refresh or (lambda: None)):
+            try:
+                server.serve_forever()
+            except KeyboardInterrupt:
+                return
 
 
 @contextmanager
 def serving(
-    place: StudyPlace, artefacts: Path, *, host: str = "127.0.0.1", port: int = 8080
+    place: StudyPlace, artefacts: Path, *, host: str = "127.0.0.1", port: int | None = None
 ) -> Iterator[WSGIServer]:
     """Make a server that listens, and answers once it is told to `serve_forever`."""
     package = _need()
@@ -101,40 +223,13 @@ def serving(
         store = FileSystemArtifactStore(artefacts)
         application = package.wsgi(storage, artifact_store=store)
         try:
-            server = make_server(host, port, application, _Server, _Quiet)
-        except OSError as error:
-            raise InvalidConfigError(
-                f"the dashboard must be able to listen on {host}:{port}, but: {error.strerror}"
-            ) from error
+            server = _listen(application, host, PORT if port is None else port)
+        except InvalidConfigError:
+            if port is not None:
+                raise
+            server = _listen(application, host, 0)
         with server:
             yield server
-
-
-def note(data: RunData, summary: Summary) -> str:
-    """Write what the run found as Markdown."""
-    lines = [f"## {_code(data.name)}"]
-    if summary.winner is not None:
-        lines.append(f"Winner: {_code(summary.winner.description)}.")
-    lines += [
-        words.winner_in_words(summary, data.task),
-        words.trust_in_words(summary.proxy),
-        words.cost_in_words(summary.costs),
-    ]
-    rows = summary.verified or summary.best_scores
-    if rows:
-        table = [
-            "| architecture | chosen as | proxy score | test accuracy | parameters |",
-            "| --- | --- | ---: | ---: | ---: |",
-        ]
-        table += [
-            f"| {_code(row.description)} | {_role(row, summary)} | "
-            f"{words.number(row.proxy_score, 3)} | {words.percent(row.test_accuracy)} | "
-            f"{words.count(row.n_parameters)} |"
-            for row in rows
-        ]
-        lines.append("\n".join(table))
-    lines.append(f"Run it again: {_code(data.command)}")
-    return "\n\n".join(lines) + "\n"
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -148,6 +243,48 @@ class _Quiet(WSGIRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         return
+
+
+@contextmanager
+def _alone(artefacts: Path) -> Iterator[None]:
+    """Wait for other dashboards of the run that are writing; the lock ends with the process."""
+    artefacts.mkdir(parents=True, exist_ok=True)
+    with (artefacts / LOCK).open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _repeating(refresh: Callable[[], object]) -> Iterator[None]:
+    """Call `refresh` again and again in a thread, as long as the block lasts."""
+    ended, took = threading.Event(), 0.0
+
+    def run() -> None:
+        nonlocal took
+        while not ended.wait(max(SECONDS_BETWEEN_LOOKS, took / SHARE)):
+            start = time.thread_time()
+            try:
+                refresh()
+            except (NasgtnError, OSError) as error:  # next time it may be well again
+                log.warning("the dashboard could not be brought up to date: %s", error)
+            took = time.thread_time() - start
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _listen(application: WSGIApplication, host: str, port: int) -> WSGIServer:
+    try:
+        return make_server(host, port, application, _Server, _Quiet)
+    except OSError as error:
+        raise InvalidConfigError(
+            f"the dashboard must be able to listen on {host}:{port}, but: {error.strerror}"
+        ) from error
 
 
 def _studies(storage: BaseStorage, place: StudyPlace) -> dict[str, optuna.Study]:
@@ -170,37 +307,11 @@ def _objective_names(study: str, data: RunData) -> list[str]:
     return ["proxy score" if name == "accuracy" else str(name) for name in objectives]
 
 
-def _note_trials(package: ModuleType, study: optuna.Study, summary: Summary) -> None:
-    """Say beside each verified trial what it is, and how its two scores compare."""
-    rows = {row.architecture_id: row for row in summary.verified}
-    for frozen in study.get_trials(deepcopy=False):
-        row = rows.get(frozen.user_attrs.get(ARCHITECTURE_ID, ""))
-        if row is None:
-            continue
-        text = (
-            f"**{_role(row, summary).capitalize()}** {_code(row.description)}\n\n"
-            f"Proxy score {words.number(row.proxy_score, 3)}, "
-            f"test accuracy {words.percent(row.test_accuracy)}, "
-            f"validation accuracy {words.percent(row.validation_accuracy)}, "
-            f"{words.count(row.n_parameters)} parameters.\n"
-        )
-        package.save_note(optuna.trial.Trial(study, frozen._trial_id), text)
-
-
-def _role(row: Verified, summary: Summary) -> str:
-    if summary.winner is not None and row.architecture_id == summary.winner.architecture_id:
-        return "winner"
-    return "control" if row.is_control else "candidate"
-
-
-def _files(data: RunData, folder: Path) -> dict[str, bytes]:
-    """What becomes an artifact, by file name."""
-    found = {name: (folder / name).read_bytes() for name in SHOWN if (folder / name).is_file()}
+def _picture(data: RunData) -> bytes | None:
+    """Draw the synthetic images, large enough for a browser."""
     class_names = [str(name) for name in data.task.get("class_names", ())]
     drawn = picture(*data.synthetic, class_names) if data.synthetic else None
-    if drawn is not None:
-        found[PICTURE] = _enlarged(drawn.png)
-    return found
+    return None if drawn is None else _enlarged(drawn.png)
 
 
 def _enlarged(png: bytes) -> bytes:
@@ -212,31 +323,6 @@ def _enlarged(png: bytes) -> bytes:
         file, format="PNG", optimize=True
     )
     return file.getvalue()
-
-
-def _upload(
-    study: optuna.Study, storage: BaseStorage, files: Mapping[str, bytes], artefacts: Path
-) -> None:
-    """Store each file once under its name; a later version takes the place of the earlier."""
-    artefacts.mkdir(parents=True, exist_ok=True)
-    store = FileSystemArtifactStore(artefacts)
-    known = {meta.filename: meta for meta in get_all_artifact_meta(study, storage=storage)}
-    for name, content in files.items():
-        if name in known:
-            store.write(known[name].artifact_id, io.BytesIO(content))
-            continue
-        path = artefacts / name
-        path.write_bytes(content)
-        upload_artifact(
-            artifact_store=store, file_path=str(path), study_or_trial=study, storage=storage
-        )
-        path.unlink()
-
-
-def _code(text: str) -> str:
-    """Write a user's text so that Markdown reads nothing into it, not even a table's border."""
-    plain = " ".join(text.split()).replace("`", "'").replace("|", "/")
-    return f"`{plain}`" if plain else "unnamed"
 
 
 def _need() -> ModuleType:

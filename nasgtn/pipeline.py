@@ -25,16 +25,12 @@ from nasgtn.artefacts import (
 )
 from nasgtn.candidacy import Pool, fused_records, rate
 from nasgtn.configuration import (
-    ENVIRONMENT,
-    TASK,
-    VERSIONS,
     RunConfig,
     SpaceConfig,
     config_from_mapping,
     environment,
     pick_device,
     read_config,
-    read_facts,
     save_config,
     versions,
 )
@@ -43,6 +39,7 @@ from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.ground_truth import TrainedTruth
 from nasgtn.evaluation.proxy import GtnProxy, RealSteps
+from nasgtn.facts import ENVIRONMENT, TASK, VERSIONS, read_facts
 from nasgtn.gtn import (
     TrainedGenerator,
     load_generator,
@@ -56,7 +53,7 @@ from nasgtn.records import Evaluation, append_record, read_records
 from nasgtn.report import summarise
 from nasgtn.report.page import render
 from nasgtn.report.side_by_side import render_side_by_side
-from nasgtn.runs import RunResult, RunStatus, run_data, run_result, status
+from nasgtn.runs import RunResult, run_data, run_result
 from nasgtn.search import (
     Problem,
     add_verified,
@@ -66,6 +63,7 @@ from nasgtn.search import (
     proxy_seed,
     search,
 )
+from nasgtn.status import RunStatus, status
 from nasgtn.verification import Chosen, evaluate_baselines, verify_chosen
 
 __all__ = [
@@ -273,8 +271,8 @@ def _search_stage(run: Run, generator: TrainedGenerator, progress: Progress) -> 
 
 def _verification_stage(run: Run, generator: TrainedGenerator, progress: Progress) -> None:
     config, folder = run.config, run.folder
-    records = read_records(folder / PROXY)
     pool = _score_pool(run, generator, progress)
+    showing = _showing_verified(run, progress)
     truth = TrainedTruth(run.space, run.splits, config.training, device=run.device)
     seeds = [_verification_seed(run, n) for n in range(config.verification.n_seeds)]
     candidates: list[Evaluation] = []
@@ -283,8 +281,7 @@ def _verification_stage(run: Run, generator: TrainedGenerator, progress: Progres
         chosen = Chosen(candidates=candidates, control=_control(run, candidates))
         is_last = number + 1 == config.verification.rounds
         now = chosen if is_last else replace(chosen, control=())
-        verified = verify_chosen(truth, run.space, now, folder, seeds, progress=progress)
-    add_verified(run.place, verified, records, run.space)
+        verify_chosen(truth, run.space, now, folder, seeds, progress=showing)
     evaluate_baselines(
         [_real_steps(run, generator)],
         chosen.all,
@@ -293,6 +290,21 @@ def _verification_stage(run: Run, generator: TrainedGenerator, progress: Progres
         seed=config.seed,
         progress=progress,
     )
+
+
+def _showing_verified(run: Run, progress: Progress) -> Progress:
+    """Add each training to the study as soon as it is finished, so that a dashboard shows it."""
+    proxy, n_shown = read_records(run.folder / PROXY), 0
+
+    def tell(stage: str, done: int, total: int, note: str = "") -> None:
+        nonlocal n_shown
+        verified = read_records(run.folder / VERIFICATION)
+        if len(verified) > n_shown:
+            add_verified(run.place, verified, proxy, run.space)
+            n_shown = len(verified)
+        progress(stage, done, total, note)
+
+    return tell
 
 
 def _score_pool(run: Run, generator: TrainedGenerator, progress: Progress) -> Pool:

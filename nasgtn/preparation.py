@@ -11,16 +11,15 @@ import torch
 
 from nasgtn.artefacts import CONFIG, GENERATOR_CONFIG, JOURNAL, STUDY
 from nasgtn.configuration import (
-    TASK,
     RunConfig,
     check_steps,
     pick_device,
     read_config,
-    read_facts,
 )
 from nasgtn.data import Splits
 from nasgtn.data.sources import load_splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidSpaceError
+from nasgtn.facts import TASK, read_facts
 from nasgtn.gtn import load_generator
 from nasgtn.randomness import derive_seed
 from nasgtn.records import mend_lines

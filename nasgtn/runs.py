@@ -26,53 +26,26 @@ from nasgtn.artefacts import (
     STUDY,
     VERIFICATION,
 )
-from nasgtn.configuration import (
-    ENVIRONMENT,
-    TASK,
-    VERSIONS,
-    RunConfig,
-    config_tables,
-    read_config,
-    read_facts,
-)
+from nasgtn.candidacy import FUSIONS
+from nasgtn.configuration import RunConfig, config_tables, read_config
 from nasgtn.data import pixels
 from nasgtn.errors import NasgtnError
+from nasgtn.facts import ENVIRONMENT, TASK, VERSIONS, read_facts
 from nasgtn.findings import read_audit
 from nasgtn.gtn import SyntheticData, TrainedGenerator, load_generator
 from nasgtn.ranking import Agreement
 from nasgtn.records import Evaluation, read_records
 from nasgtn.report import RunData, summarise
-from nasgtn.search import StudyPlace, comparable, history, importances, study_place
+from nasgtn.report.summary import Costs
+from nasgtn.search import StudyPlace, history, importances, study_place
 from nasgtn.spaces import Choice, Choices, SearchSpace
 from nasgtn.spaces.catalogue import find_space
 from nasgtn.spaces.layers import layers
+from nasgtn.status import read_rows
 from nasgtn.task import Task
 
-
-@dataclass(frozen=True, kw_only=True)
-class RunStatus:
-    """How far a run is."""
-
-    folder: Path
-    stage: str
-    """anchors, gtn, search, verification or finished."""
-    anchors: int
-    """Trained so far."""
-    anchors_wanted: int
-    meta_steps: int
-    meta_steps_wanted: int
-    candidates: int
-    """Distinct architectures that the search evaluated, failures included."""
-    candidates_wanted: int
-    failed: int
-    verified: int
-    """Full trainings."""
-    verified_wanted: int
-    best_score: float | None
-    best: str | None
-    """Description of the architecture of the best score."""
-    seconds: float
-    """Spent on meta-steps and evaluations."""
+COPIED = ("gtn", *FUSIONS)
+"""Evaluators in `baselines.jsonl` that took no time of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,38 +71,7 @@ class RunResult:
     """Between the proxy and the ground truth, over what was verified."""
     seconds: float
     """Of all stages together."""
-
-
-def status(folder: Path) -> RunStatus:
-    """Say how far a run is, also while it runs: this takes no lock and opens no study.
-
-    Raises:
-        ArtefactError: The folder is no run, or one of another version.
-    """
-    read_facts(folder)
-    config = read_config(folder / CONFIG)
-    meta_training = _read_rows(folder / META_TRAINING)
-    records = [read_records(folder / name) for name in (ANCHORS, PROXY, VERIFICATION, BASELINES)]
-    anchors, proxy, verified, _ = records
-    best = max(comparable(proxy), key=lambda record: record.score or 0.0, default=None)
-    groups = config.verification.candidates + config.verification.control
-    return RunStatus(
-        folder=folder,
-        stage=_stage(folder),
-        anchors=len(anchors),
-        anchors_wanted=0 if config.generator else config.anchors.n,
-        meta_steps=len(meta_training),
-        meta_steps_wanted=0 if config.generator else config.gtn.meta_training.n_meta_steps,
-        candidates=len(_distinct(proxy)),
-        candidates_wanted=config.search.trials,
-        failed=sum(record.failure is not None for record in _distinct(proxy)),
-        verified=len(verified),
-        verified_wanted=groups * config.verification.n_seeds,
-        best_score=best.score if best else None,
-        best=_description(_space(config), best.choices) if best else None,
-        seconds=sum(float(row.get("seconds", 0)) for row in meta_training)
-        + sum(record.seconds for part in records for record in part),
-    )
+    costs: Costs
 
 
 def run_data(folder: Path) -> RunData:
@@ -162,7 +104,7 @@ def run_data(folder: Path) -> RunData:
         verification=verification,
         baselines=baselines,
         importances=importances(place) if searched else {},
-        meta_training=_read_rows(folder / META_TRAINING),
+        meta_training=read_rows(folder / META_TRAINING),
         synthetic=_pictures(synthetic, task) if synthetic else None,
         layers=_winner_layers(folder, space, task),
         anchors=anchors,
@@ -171,7 +113,7 @@ def run_data(folder: Path) -> RunData:
             "meta_training": generator.seconds if generator else 0.0,
             "search": _seconds(proxy),
             "verification": _seconds(verification) - _seconds_of_anchors(verification, anchors),
-            "baselines": _seconds([one for one in baselines if one.evaluator != "gtn"]),
+            "baselines": _seconds([one for one in baselines if one.evaluator not in COPIED]),
         },
         learning_rates=synthetic.learning_rates.tolist() if synthetic else (),
         momenta=synthetic.momenta.tolist() if synthetic else (),
@@ -199,6 +141,7 @@ def run_result(folder: Path) -> RunResult:
         n_verified=sum(one.test_accuracy is not None for one in summary.verified),
         agreement=summary.proxy.agreement if summary.proxy else None,
         seconds=sum(summary.costs.stages.values()),
+        costs=summary.costs,
     )
 
 
@@ -228,17 +171,6 @@ def _winner_layers(folder: Path, space: SearchSpace, task: Task) -> list[dict[st
 def _generator(folder: Path, task: Task) -> TrainedGenerator | None:
     is_there = (folder / GENERATOR_WEIGHTS).exists() and (folder / GENERATOR_CONFIG).exists()
     return load_generator(folder, task=task) if is_there else None
-
-
-def _stage(folder: Path) -> str:
-    if (folder / REPORT).exists():
-        return "finished"
-    if (folder / VERIFICATION).exists():
-        return "verification"
-    if (folder / PROXY).exists():
-        return "search"
-    started = (folder / META_TRAINING).exists() or (folder / GENERATOR_CONFIG).exists()
-    return "anchors" if (folder / ANCHORS).exists() and not started else "gtn"
 
 
 def _space(config: RunConfig) -> SearchSpace:
@@ -272,14 +204,6 @@ def _distinct(records: Sequence[Evaluation]) -> list[Evaluation]:
     for record in records:
         found.setdefault(record.architecture_id, record)
     return list(found.values())
-
-
-def _read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read JSON Lines of a stage that may be writing them."""
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1]]
 
 
 def _seconds(records: Sequence[Evaluation]) -> float:

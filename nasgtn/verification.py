@@ -116,15 +116,17 @@ def verify_chosen(
     todo = [(one, seed) for one in chosen.all for seed in seeds]
     n_done = sum((one.architecture_id, seed) in done for one, seed in todo)
     progress("verification", n_done, len(todo), _best_so_far(list(done.values())))
-    for number, (one, seed) in enumerate(todo, start=1):
+    for one, seed in todo:
         key = one.architecture_id, seed
-        if key not in done:
-            record = evaluate(keeping, space.architecture(one.choices), seed=seed)
-            if key in keeping.anchors:
-                record = replace(record, seconds=record.seconds + keeping.anchors[key].seconds)
-            done[key] = replace(record, metrics={**record.metrics, **_facts(one, chosen)})
-            append_record(path, done[key])
-        progress("verification", number, len(todo), _best_so_far(list(done.values())))
+        if key in done:
+            continue
+        record = evaluate(keeping, space.architecture(one.choices), seed=seed)
+        if key in keeping.anchors:
+            record = replace(record, seconds=record.seconds + keeping.anchors[key].seconds)
+        done[key] = replace(record, metrics={**record.metrics, **_facts(one, chosen)})
+        append_record(path, done[key])
+        n_done += 1
+        progress("verification", n_done, len(todo), _best_so_far(list(done.values())))
     records = _update_groups(path, chosen)
     winner = find_winner(records, {one.architecture_id: one.score for one in chosen.all})
     if winner is not None:

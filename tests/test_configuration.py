@@ -6,20 +6,17 @@ import pytest
 import tomli_w
 
 from nasgtn.configuration import (
-    ENVIRONMENT,
-    TASK,
-    VERSIONS,
     RunConfig,
     config_from_mapping,
     config_tables,
     environment,
     pick_device,
     read_config,
-    read_facts,
     save_config,
     versions,
 )
 from nasgtn.errors import ArtefactError, InvalidConfigError, NasgtnError, UnknownNameError
+from nasgtn.facts import ENVIRONMENT, TASK, VERSIONS, read_facts
 
 CHANGED = {
     "seed": 7,
@@ -135,19 +132,3 @@ def test_a_file_that_cannot_be_read_is_one_clear_line(
     with pytest.raises(ArtefactError, match=message) as caught:
         read_config(path)
     assert "\n" not in str(caught.value)
-
-
-def test_a_folder_that_is_no_run_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(
-        ArtefactError, match=r"must be the folder of a run, but has no config\.toml"
-    ):
-        read_facts(tmp_path)
-    (tmp_path / "config.toml").write_text("seed = 0\n")
-    with pytest.raises(ArtefactError, match=r"format 2, which nasgtn .* reads, got format None"):
-        read_facts(tmp_path)
-    (tmp_path / "config.toml").write_text("[versions]\nformat = 99\n")
-    with pytest.raises(ArtefactError, match="got format 99"):
-        read_facts(tmp_path)
-    (tmp_path / "config.toml").write_text("[versions]\nformat = 2\n")
-    with pytest.raises(ArtefactError, match="must have the tables versions, environment, task"):
-        read_facts(tmp_path)

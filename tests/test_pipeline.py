@@ -117,7 +117,7 @@ def test_the_whole_path_twice_leaves_the_same_records(
     for name in ("generator.safetensors", "best/weights.safetensors", "best/choices.json"):
         assert (run.folder / name).read_bytes() == (again.folder / name).read_bytes()
     assert (run.folder / "config.toml").read_bytes() == (again.folder / "config.toml").read_bytes()
-    changed = {"folder": Path(), "report": Path(), "seconds": 0.0}
+    changed = {"folder": Path(), "report": Path(), "seconds": 0.0, "costs": run.costs}
     assert replace(run, **changed) == replace(again, **changed)  # type: ignore[arg-type]
 
 
@@ -307,16 +307,17 @@ def test_status_tells_the_stage_and_how_far_it_is(copied: Path, run: RunResult) 
     assert (done.stage, done.candidates, done.verified) == ("finished", 8, 4)
     assert (done.meta_steps, done.meta_steps_wanted) == (3, 3)
     assert (done.candidates_wanted, done.verified_wanted, done.failed) == (8, 4, 0)
-    best = best_candidates(read_records(copied / "proxy.jsonl"), 1)[0]
-    assert done.best_score == best.score
+    assert done.leaders[0].architecture_id == run.architecture_id
     assert done.seconds > 0
     (copied / "report.html").unlink()
     assert status(copied).stage == "verification"
     (copied / "verification.jsonl").unlink()
     keep_lines(copied / "proxy.jsonl", 2)
     assert (status(copied).stage, status(copied).candidates) == ("search", 2)
+    (best,) = best_candidates(read_records(copied / "proxy.jsonl"), 1)
+    assert status(copied).leaders[0].score == best.score
     (copied / "proxy.jsonl").unlink()
-    assert (status(copied).stage, status(copied).best) == ("gtn", None)
+    assert (status(copied).stage, status(copied).leaders) == ("gtn", ())
 
 
 def test_run_data_shows_the_curriculum_as_pixels(run: RunResult) -> None:

@@ -8,11 +8,12 @@ from nasgtn.anchors import ValidatedTruth, draw_anchors, evaluate_anchors
 from nasgtn.artefacts import GENERATOR_WEIGHTS
 from nasgtn.audit import audit
 from nasgtn.cli.tasks import describe_architecture, read_architectures, space_of, splits_of
-from nasgtn.configuration import VERSIONS, pick_device, save_config, versions
+from nasgtn.configuration import pick_device, save_config, versions
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError
 from nasgtn.evaluation import TrainedTruth, evaluate
 from nasgtn.evaluation.proxy import GtnProxy
+from nasgtn.facts import VERSIONS
 from nasgtn.findings import Audit, write_audit
 from nasgtn.gtn import TrainedGenerator, load_generator
 from nasgtn.gtn import train_generator as train

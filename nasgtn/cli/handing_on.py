@@ -22,15 +22,12 @@ from nasgtn.artefacts import (
     VERIFICATION,
 )
 from nasgtn.configuration import (
-    TASK,
-    VERSIONS,
     RunConfig,
     pick_device,
     read_config,
-    read_facts,
     versions,
 )
-from nasgtn.dashboard import publish, serve
+from nasgtn.dashboard import Publisher, begin, serve
 from nasgtn.data import Part, Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, UnknownNameError
 from nasgtn.evaluation.ground_truth import TrainedTruth
@@ -43,6 +40,7 @@ from nasgtn.export import (
     export_synthetic,
     whole_folder,
 )
+from nasgtn.facts import TASK, VERSIONS, read_facts
 from nasgtn.gtn import load_generator
 from nasgtn.preparation import load_data
 from nasgtn.progress import Progress
@@ -129,16 +127,27 @@ def export_run(
     return written
 
 
-def open_dashboard(run: Path, port: int, *, ready: Callable[[str], object]) -> None:
-    """Serve a run's studies until Ctrl-C; `ready` is told the address.
+def open_dashboard(run: Path, port: int | None, *, ready: Callable[[str], object]) -> None:
+    """Serve a run's studies until Ctrl-C, and add to them what the run finds meanwhile.
 
-    What is added for the dashboard is in `RUN/dashboard`.
+    Args:
+        run: Its folder; what is added for the dashboard is in `RUN/dashboard`.
+        port: None: any free one, the usual one first.
+        ready: Told the address.
     """
+    read_facts(run)
     config = read_config(run / CONFIG)
-    data = run_data(run)
     place = study_place(config.search, run, file=STUDY, journal=JOURNAL)
-    publish(place, data, run, run / "dashboard")
-    serve(place, run / "dashboard", port=port, ready=ready)
+    publisher = Publisher(place, run, run / "dashboard")
+    torch.set_num_threads(1)  # the cores are for the run
+    if not (run / PROXY).exists():
+        begin(place, config.search)
+
+    def refresh() -> None:
+        publisher.refresh(lambda: run_data(run))
+
+    refresh()
+    serve(place, run / "dashboard", port=port, refresh=refresh, ready=ready)
 
 
 def load_winner(run: Path) -> TrainedNetwork:

@@ -93,14 +93,13 @@ def export(
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
-    default=8080,
     metavar="N",
-    help="Of this machine alone.",
+    help="Of this machine alone; 8080, or a free one, if not given.",
 )
-def dashboard(run: Path, port: int) -> None:
-    """Open optuna-dashboard on a run.
+def dashboard(run: Path, port: int | None) -> None:
+    """Open optuna-dashboard on a run, also while it runs.
 
-    With notes, figures and the synthetic images; Ctrl-C ends it.
+    With notes, figures and the synthetic images, brought up to date now and then; Ctrl-C ends it.
     """
     from nasgtn.cli.handing_on import open_dashboard
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -30,11 +31,46 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         click.echo("  ".join(cells).rstrip())
 
 
-def print_fields(fields: Mapping[str, object]) -> None:
-    """Print one `name  value` line a field."""
-    width = max(map(len, fields), default=0)
+def print_fields(fields: Mapping[str, object], *, width: int | None = None) -> None:
+    """Print one `name  value` line a field; with a `width`, long values go on below themselves.
+
+    Words are not broken, so that a path can be copied.
+    """
+    indent = max(map(len, fields), default=0) + 2
     for name, value in fields.items():
-        click.echo(f"{name.ljust(width)}  {_cell(value)[0]}".rstrip())
+        line = f"{name.ljust(indent)}{_cell(value)[0]}".rstrip()
+        lines = [line] if width is None else _wrapped(line, width, indent)
+        for one in lines:
+            click.echo(one)
+
+
+def shortened(text: str, width: int) -> str:
+    """Cut a text off that is longer, and mark that."""
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def duration(seconds: float) -> str:
+    """Write seconds in the unit that people use for so long a time.
+
+    >>> duration(0.4), duration(75), duration(3700)
+    ('0.4 s', '1 min 15 s', '1 h 1 min')
+    """
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes == 0:
+        return f"{rest} s"
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _wrapped(line: str, width: int, indent: int) -> list[str]:
+    return textwrap.wrap(
+        line,
+        width,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _cell(value: object) -> tuple[str, bool]:

@@ -1,22 +1,19 @@
 """Shows how far long work is, and what to do when it is stopped.
 
-Bars on a terminal, a line every few seconds elsewhere. Both write to stderr, so that stdout holds
-the result alone.
+Bars on a terminal, a line every few seconds elsewhere, in a notebook too. Both write to stderr, so
+that stdout holds the result alone.
 """
 
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
 from nasgtn.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from rich.progress import Progress as RichProgress
-    from rich.progress import TaskID
 
 SECONDS_BETWEEN_LINES = 5.0
 INTERRUPTED = 130
@@ -39,15 +36,29 @@ def stoppable(carry_on: str) -> Iterator[None]:
 
 
 @contextmanager
-def shown(*, is_quiet: bool = False) -> Iterator[Progress]:
-    """Give a `Progress` that fits where stderr goes, for the time of the block."""
+def shown(run: Path | None = None, *, is_quiet: bool = False) -> Iterator[Progress]:
+    """Give a `Progress` that fits where stderr goes, for the time of the block.
+
+    Args:
+        run: Folder of the run that goes its path; None for other work.
+        is_quiet: Show nothing.
+    """
     if is_quiet:
         yield silent
-    elif sys.stderr.isatty():
-        with _bars() as bars:
-            yield Bars(bars)
+    elif _can_draw_again():
+        from nasgtn.cli.live import live
+
+        with live(run) as bars:
+            yield bars
     else:
         yield Lines()
+
+
+def _can_draw_again() -> bool:
+    """Whether stderr can change what it showed: a notebook, for one, only adds to it."""
+    is_notebook = "JPY_PARENT_PID" in os.environ  # its `!command` is given a terminal
+    is_dumb = os.environ.get("TERM", "dumb") in ("dumb", "unknown")
+    return sys.stderr.isatty() and not is_dumb and not is_notebook
 
 
 class Lines:
@@ -70,38 +81,3 @@ class Lines:
             self._finished.add(stage)
         parts = [f"{stage}: {done}/{total}", f"{now - started:.0f} s", *([note] if note else [])]
         click.echo(", ".join(parts), err=True)
-
-
-class Bars:
-    """One bar a stage, on a terminal."""
-
-    def __init__(self, bars: "RichProgress") -> None:
-        self._bars = bars
-        self._tasks: dict[str, TaskID] = {}
-
-    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=total, note="")
-        self._bars.update(self._tasks[stage], completed=done, total=total, note=note)
-
-
-def _bars() -> "RichProgress":
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[note]}", markup=False),
-        console=Console(stderr=True),
-    )

@@ -1,6 +1,7 @@
 """Commands of a whole run: start it, carry it on, look at it."""
 
 import re
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from nasgtn.cli.options import (
     run_config,
     task_options,
 )
-from nasgtn.cli.printing import print_fields, print_json
+from nasgtn.cli.printing import duration, print_fields, print_json, print_table, shortened
 from nasgtn.cli.progress import shown, stoppable
 from nasgtn.errors import InvalidConfigError
 
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
     from nasgtn.configuration import RunConfig
     from nasgtn.pipeline import RunResult
     from nasgtn.ranking import Agreement
+    from nasgtn.report.summary import Costs
+    from nasgtn.status import RunStatus
 
+WIDTH = 80
+LONGEST_WINNER = 240
+"""Characters: three lines of a screen."""
+LONGEST_LEADER = 40
+NO_WINNER = "none: every full training failed"
 positive = click.IntRange(min=1)
 
 
@@ -69,7 +77,7 @@ def search(run: Path | None, as_json: bool, quiet: bool, **values: object) -> No
 
     config = run_config(values)
     folder = run or _new_folder(config)
-    with stoppable(f"nasgtn resume {folder}"), shown(is_quiet=quiet) as progress:
+    with stoppable(f"nasgtn resume {folder}"), shown(folder, is_quiet=quiet) as progress:
         result = run_search(config, folder, progress=progress)
     print_result(result, as_json=as_json)
 
@@ -81,7 +89,7 @@ def resume(run: Path, as_json: bool, quiet: bool) -> None:
     """Carry on a run that was stopped or killed."""
     from nasgtn.pipeline import resume as resume_run
 
-    with stoppable(f"nasgtn resume {run}"), shown(is_quiet=quiet) as progress:
+    with stoppable(f"nasgtn resume {run}"), shown(run, is_quiet=quiet) as progress:
         result = resume_run(run, progress=progress)
     print_result(result, as_json=as_json)
 
@@ -91,34 +99,99 @@ def resume(run: Path, as_json: bool, quiet: bool) -> None:
 @json_option
 def status(run: Path, as_json: bool) -> None:
     """Say how far a run is, also while it runs."""
-    from nasgtn.pipeline import status as status_of
+    from nasgtn.status import status as status_of
 
     found = status_of(run)
     if as_json:
         print_json(found)
     else:
-        print_fields(vars(found))
+        _print_status(found)
+
+
+def _print_status(found: "RunStatus") -> None:
+    left = None if found.stage == "finished" else _left(found)
+    print_fields(
+        {
+            "run": found.folder,
+            "stage": found.stage,
+            "anchors": f"{found.anchors} of {found.anchors_wanted}",
+            "meta-steps": f"{found.meta_steps} of {found.meta_steps_wanted}",
+            "candidates": f"{found.candidates} of {found.candidates_wanted}"
+            + (f", {found.failed} failed" if found.failed else ""),
+            "verified": f"{found.verified} of {found.verified_wanted}",
+            "spent": duration(found.seconds),
+            "left": left,
+            "last change": f"{duration(found.seconds_since_change)} ago",
+        },
+        width=WIDTH,
+    )
+    if found.leaders:
+        click.echo()
+        print_table(
+            ("best so far", "proxy score", "validation", "parameters"),
+            [
+                (
+                    shortened(one.choices, LONGEST_LEADER),
+                    one.score,
+                    _percent(one.validation_accuracy),
+                    one.n_parameters,
+                )
+                for one in found.leaders
+            ],
+        )
+
+
+def _left(found: "RunStatus") -> str:
+    parts = [f"about {duration(found.seconds_left)}"] if found.seconds_left else []
+    if found.not_counted:
+        parts.append(f"{', '.join(found.not_counted)} not known yet")
+    return ", ".join(parts) or "little"
 
 
 def print_result(result: "RunResult", *, as_json: bool) -> None:
-    """Print the winner, its accuracy, how well the orders agree, and where the report is."""
+    """Print on one screen what was found, how far it can be trusted, its cost, what is next."""
     if as_json:
         print_json(result)
         return
-    agreement = result.agreement
+    agreement, folder = result.agreement, shlex.quote(str(result.folder))
     print_fields(
         {
-            "winner": result.winner or "none: every full training failed",
+            "winner": shortened(result.winner or NO_WINNER, LONGEST_WINNER),
             "test accuracy": _percent(result.test_accuracy),
             "control": f"{_percent(result.control_accuracy)} (mean of random architectures)",
             "parameters": result.n_parameters,
             "multiply-adds": result.n_multiply_adds,
             "searched": f"{result.n_candidates} architectures, {result.n_verified} verified",
             "agreement": _agreement(agreement) if agreement else None,
-            "time": f"{result.seconds:.0f} s",
+            "cost": _cost(result),
+            "saved": _saved(result.costs),
             "report": result.report,
-        }
+            "folder": result.folder,
+            **({"to use it": f"nasgtn export {folder}"} if result.winner else {}),
+            "to see more": f"nasgtn dashboard {folder}",
+        },
+        width=WIDTH,
     )
+
+
+def _cost(result: "RunResult") -> str:
+    parts = [
+        f"{name.replace('_', '-')} {duration(seconds)}"
+        for name, seconds in result.costs.stages.items()
+        if seconds
+    ]
+    return f"{duration(result.seconds)}: {', '.join(parts)}"
+
+
+def _saved(costs: "Costs") -> str | None:
+    """Compare with a full training of every candidate."""
+    if costs.full_seconds is None or costs.speed_up is None:
+        return None
+    n = costs.n_candidates
+    full = f"training all {n} in full would take {duration(n * costs.full_seconds)}"
+    if costs.speed_up < 1:
+        return f"nothing: {full}"
+    return f"{full}, {costs.speed_up:.1f} times as long as generator and scores"
 
 
 def _percent(accuracy: float | None) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ JOURNAL_PREFIX = "journal:"
 SECONDS_TO_CONNECT = 10
 SECONDS_TO_WAIT_FOR_LOCK = 60
 """An open dashboard reads the SQLite file of a study, and holds up who writes to it."""
+
+SECONDS_OF_A_LOCK = 1.0
+"""A journal is locked for milliseconds; an older lock was left behind."""
 
 MEDIAN_STARTUP_TRIALS = 10
 """Complete evaluations before the first one can be pruned."""
@@ -90,11 +94,16 @@ def check_storage(place: StudyPlace) -> None:
 def free_locks(place: StudyPlace) -> None:
     """Put a journal file in order that killed processes left locked or torn.
 
-    For the moment before a run goes on, when nobody else uses it.
+    For the moment before a run goes on, when no other process works on it; an open dashboard may
+    write a note.
     """
     if place.storage.startswith(JOURNAL_PREFIX):
         path = Path(place.storage.removeprefix(JOURNAL_PREFIX))
-        path.with_name(path.name + ".lock").unlink(missing_ok=True)
+        lock = path.with_name(path.name + ".lock")
+        end = time.monotonic() + SECONDS_OF_A_LOCK
+        while lock.is_symlink() and time.monotonic() < end:
+            time.sleep(SECONDS_OF_A_LOCK / 100)
+        lock.unlink(missing_ok=True)
         mend_lines(path)
 
 

@@ -89,15 +89,26 @@ class SearchSpace:
     ) -> list[Architecture]:
         """Draw up to `n` architectures with different ids, none of them in `exclude`.
 
-        Fewer come back where the space is smaller than that (after 20 n + 100 draws).
+        Fewer come back where the space is smaller than that (after 20 n + 100 draws). A draw that
+        cannot be built is left out.
+
+        Raises:
+            InvalidSpaceError: None can be built; the message is that of the first one.
         """
         found: dict[str, Architecture] = {}
+        failure: InvalidSpaceError | None = None
         for draw in range(20 * n + 100):
             if len(found) == n:
                 break
-            architecture = self.sample(derive_seed(seed, "architecture", draw), task)
+            try:
+                architecture = self.sample(derive_seed(seed, "architecture", draw), task)
+            except InvalidSpaceError as error:
+                failure = failure or error
+                continue
             if architecture.id not in exclude:
                 found.setdefault(architecture.id, architecture)
+        if failure is not None and not found:
+            raise failure
         return list(found.values())
 
     def architecture(self, choices: Choices) -> Architecture:

@@ -1,14 +1,22 @@
 """`nasgtn export` on real toy data."""
 
+import _thread
 import json
 import shutil
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from command_line import Nasgtn, Refused
+from command_line import QUICK, Nasgtn, Refused
 from safetensors.torch import load_file
 
+from nasgtn.cli.handing_on import open_dashboard
 from nasgtn.data.sources import DataConfig, load_splits
 from nasgtn.export import load_network
 from nasgtn.records import read_records
@@ -130,3 +138,63 @@ def test_a_run_without_a_winner_is_refused(refused: Refused, copied_run: Path) -
     shutil.rmtree(copied_run / "best")
     assert "winner" in refused("export", copied_run, "--quiet", code=1)
     assert not (copied_run / "export").exists()
+
+
+def get(url: str) -> Any:  # noqa: ANN401 - JSON
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        return json.load(answer)
+
+
+def notes_and_files(address: str) -> tuple[dict[str, int], set[str]]:
+    """How many trials of each study have a note, and which files there are."""
+    notes: dict[str, int] = {}
+    files: set[str] = set()
+    for row in get(f"{address}api/studies")["study_summaries"]:
+        study = get(f"{address}api/studies/{row['study_id']}")
+        notes[row["study_name"]] = sum(bool(one["note"]["body"]) for one in study["trials"])
+        files |= {artifact["filename"] for artifact in study["artifacts"]}
+    return notes, files
+
+
+@pytest.mark.slow
+def test_a_dashboard_that_is_opened_first_follows_the_search(
+    toy_archive: Path, tiny_space_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trials and notes appear while the search goes on, which finishes as if alone."""
+    pytest.importorskip("optuna_dashboard")
+    monkeypatch.setattr("nasgtn.dashboard.SECONDS_BETWEEN_LOOKS", 0.2)
+    monkeypatch.setattr("nasgtn.dashboard.SHARE", 1.0)
+    run = tmp_path / "run"
+    where = ("--dataset", toy_archive, "--space", tiny_space_file, "--run", run, "--quiet")
+    size = (*("--trials", "6", "--verify", "2"), *QUICK, "--set", "training.epochs=150")
+    search = subprocess.Popen([sys.executable, "-m", "nasgtn", "search", *map(str, where), *size])
+    seen: list[dict[str, int]] = []
+
+    def look(address: str) -> bool:
+        notes, files = notes_and_files(address)
+        if notes not in seen:
+            seen.append(notes)
+        return "report.html" in files and notes.get("verification") == 4
+
+    def follow(address: str) -> None:
+        try:
+            end = time.monotonic() + 120
+            while not look(address) and time.monotonic() < end:
+                time.sleep(0.1)
+        finally:
+            _thread.interrupt_main()
+
+    while not (run / "config.toml").exists() and search.poll() is None:
+        time.sleep(0.05)
+    thread: list[threading.Thread] = []
+
+    def ready(address: str) -> None:
+        thread.append(threading.Thread(target=follow, args=(address,)))
+        thread[0].start()
+
+    open_dashboard(run, None, ready=ready)
+    thread[0].join()
+    assert search.wait() == 0
+    assert seen[0] == {"proxy": 0}
+    assert seen[-1]["verification"] == 4
+    assert seen[-1]["proxy"] >= 4

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nasgtn.cli.printing import print_fields, print_json, print_table
+from nasgtn.cli.printing import print_fields, print_json, print_table, shortened
 
 
 @dataclass
@@ -41,3 +41,18 @@ def test_fields_show_every_kind_of_value(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out == (
         "is_done  yes\nshape    1, 8, 8\nvalues   a=1.5\nseconds  12,346\n"
     )
+
+
+def test_long_values_go_on_below_themselves_and_paths_stay_whole(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = "results/" + "a-long-name" * 4
+    print_fields({"winner": "one two three four", "report": path}, width=20)
+    assert capsys.readouterr().out == (
+        f"winner  one two\n        three four\nreport\n        {path}\n"
+    )
+
+
+def test_a_text_that_is_cut_off_says_so() -> None:
+    assert shortened("12345678", 8) == "12345678"
+    assert shortened("123456789", 8) == "12345..."

@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from nasgtn.cli.progress import Bars, Lines, StoppedError, shown, stoppable
+from nasgtn.cli.live import Bars
+from nasgtn.cli.progress import Lines, StoppedError, shown, stoppable
 from nasgtn.progress import silent
 
 
@@ -29,6 +30,8 @@ def test_lines_are_few_and_the_last_of_each_stage_always_comes(
 
 
 def test_what_listens_depends_on_where_stderr_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("JPY_PARENT_PID", raising=False)
     with shown(is_quiet=True) as progress:
         assert progress is silent
     with shown() as progress:
@@ -38,20 +41,15 @@ def test_what_listens_depends_on_where_stderr_goes(monkeypatch: pytest.MonkeyPat
         assert isinstance(progress, Bars)
 
 
-def test_bars_show_stage_how_far_and_note_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
+@pytest.mark.parametrize(("name", "value"), [("TERM", "dumb"), ("JPY_PARENT_PID", "17")])
+def test_a_dumb_terminal_and_a_notebook_get_lines(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stderr", Terminal())
     with shown() as progress:
-        progress("search", 3, 48, "best [bold]0.91")
-        progress("search", 48, 48, "best [bold]0.95")
-        progress("verification", 1, 10)
-    text = terminal.getvalue()
-    assert "search" in text
-    assert "48/48" in text
-    assert "best [bold]0.95" in text
-    assert "1/10" in text
+        assert isinstance(progress, Lines)
 
 
 def test_ctrl_c_says_how_to_carry_on() -> None:

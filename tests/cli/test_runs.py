@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from command_line import QUICK, TINY_SPACE, Nasgtn, Outcome, Refused, write_toy_archive
 
+from nasgtn.artefacts import FORMAT
 from nasgtn.cli.listings import PACKAGES
 from nasgtn.records import read_records
 
@@ -84,9 +85,35 @@ def test_an_unfinished_run_is_carried_on(nasgtn: Nasgtn, copied_run: Path) -> No
 def test_status_tells_how_far_a_run_is(nasgtn: Nasgtn, finished_run: Path) -> None:
     told = json.loads(nasgtn("status", finished_run, "--json").out)
     assert told["stage"] == "finished"
+    assert told["anchors"] == told["anchors_wanted"] == 3
     assert told["candidates"] == told["candidates_wanted"] == 8
     assert told["verified"] == 6
-    assert "finished" in nasgtn("status", finished_run).out
+    kept = json.loads((finished_run / "best" / "choices.json").read_text())
+    assert told["leaders"][0]["architecture_id"] == kept["architecture_id"]
+    lines = nasgtn("status", finished_run).out.splitlines()
+    assert ["stage", "finished"] in [line.split() for line in lines]
+    assert ["anchors", "3", "of", "3"] in [line.split() for line in lines]
+    assert max(len(line) for line in lines if str(finished_run) not in line) <= 80
+
+
+def test_the_summary_fits_one_screen_and_says_what_is_next(
+    nasgtn: Nasgtn, finished_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished_run.parent)
+    told = json.loads(nasgtn("resume", finished_run.name, "--json").out)
+    lines = nasgtn("resume", finished_run.name).out.splitlines()
+    assert len(lines) <= 23
+    assert max(map(len, lines)) <= 80
+    fields = {line[:15].strip(): line[15:] for line in lines}
+    assert fields["report"] == "finished/report.html"
+    assert fields["to use it"] == "nasgtn export finished"
+    assert fields["to see more"] == "nasgtn dashboard finished"
+    assert f"{100 * told['control_accuracy']:.2f} %" in fields["control"]
+    assert "Spearman" in fields["agreement"] or "equal" in fields["agreement"]
+    assert "training all 8 in full would take" in fields["saved"]
+    assert sum(told["costs"]["stages"].values()) == pytest.approx(told["seconds"])
+    for command in ("export", "dashboard"):
+        assert nasgtn(command, "--help").code == 0
 
 
 def test_a_report_can_be_written_again(nasgtn: Nasgtn, copied_run: Path) -> None:
@@ -223,7 +250,7 @@ def test_folders_that_are_no_finished_run_are_refused(
         refused(command, tmp_path / "none", code=2)
         refused(command, tmp_path, code=1)
     config = copied_run / "config.toml"
-    config.write_text(config.read_text().replace("format = 2", "format = 99"))
+    config.write_text(config.read_text().replace(f"format = {FORMAT}", "format = 99"))
     for command in ("resume", "status", "report", "verify", "export", "dashboard"):
         assert "99" in refused(command, copied_run, code=1)
     config.write_text("no [toml")
