@@ -52,9 +52,11 @@ def page_cases() -> list[object]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The reader's own folder, with two datasets in it."""
+    """The reader's own folder, with two datasets in it; one has all three parts."""
     archive = write_toy_archive(tmp_path / "arrays.npz")
     with np.load(archive) as arrays:
+        held = {f"val_{name}": arrays[f"test_{name}"][:24] for name in ("images", "labels")}
+        np.savez(archive, **arrays, **held)
         for number, image in enumerate(arrays["train_images"]):
             place = tmp_path / "photos" / ("left", "middle", "right")[number % 3]
             place.mkdir(parents=True, exist_ok=True)

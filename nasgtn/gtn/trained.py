@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import tomli_w
 import torch
 from safetensors import SafetensorError
@@ -22,6 +23,9 @@ from nasgtn.gtn.warm_start import WarmStartConfig
 from nasgtn.randomness import derive_seed, torch_rng
 from nasgtn.task import Task
 from nasgtn.validation import validated
+
+SAME_IMAGES = 1e-5
+"""Relative difference of two means over the same images, added up in another order, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +170,8 @@ def _check_fit(trained: TrainedGenerator, task: Task, folder: Path) -> None:
                 f"the generator in {folder} was made for {what} {one}, but {task.name} has {other}"
             )
     # Mean and deviation are those of the training part, so they tell one split from another.
-    if made_for.name == task.name and (made_for.mean, made_for.std) != (task.mean, task.std):
+    here, there = ((*found.mean, *found.std) for found in (made_for, task))
+    if made_for.name == task.name and not np.allclose(here, there, rtol=SAME_IMAGES, atol=0):
         raise ArtefactError(
             f"the generator in {folder} must have learned from the images that {task.name} is "
             f"trained on here, but it has another split of them (its seed is {trained.seed}); it "

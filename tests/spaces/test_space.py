@@ -182,3 +182,22 @@ def space_choice(space: SearchSpace, seed: int, task: Task) -> str:
         return str(space.sample(seed, task).choices["kind"])
     except InvalidSpaceError:
         return "not built"
+
+
+def test_draws_that_cannot_be_built_are_left_out_of_a_sample(toy_task: Task) -> None:
+    def build(trial: Trial, task: Task) -> nn.Module:
+        width = trial.suggest_int("width", 1, 6)
+        if width % 2:
+            raise ValueError(f"{width} is odd")
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Linear(width, 3))
+
+    found = SearchSpace(name="even", build=build).sample_distinct(3, 0, toy_task)
+    assert {one.choices["width"] for one in found} == {2, 4, 6}
+
+
+def test_a_space_of_which_nothing_can_be_built_has_no_sample(toy_task: Task) -> None:
+    def build(trial: Trial, task: Task) -> nn.Module:
+        raise ValueError("never")
+
+    with pytest.raises(InvalidSpaceError, match="ValueError: never"):
+        SearchSpace(name="no", build=build).sample_distinct(3, 0, toy_task)
