@@ -9,9 +9,7 @@ import sys
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-SMALL = (
-    "--trials 32 --verify 4 --set gtn.meta_training.n_meta_steps=100 --set training.max_steps=300"
-)
+SMALL = "--trials 32 --verify 4 --set anchors.n=8 --set training.max_steps=300"
 OPTIONS = {"fashion_mnist": [], "gtsrb32": SMALL.split()}
 
 

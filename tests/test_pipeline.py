@@ -529,8 +529,10 @@ def test_two_objectives_verify_the_pareto_front_first(
 RUN = """
 import sys, tomllib
 from pathlib import Path
+import torch
 from nasgtn.pipeline import config_from_mapping, run_search
 if __name__ == "__main__":
+    torch.set_num_threads(1)  # as in the tests: the number decides the order of additions
     config = config_from_mapping(tomllib.loads(Path(sys.argv[1]).read_text()))
     run_search(config, Path(sys.argv[2]))
 """
