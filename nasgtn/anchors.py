@@ -58,14 +58,14 @@ class ValidatedTruth:
             save_weights(trained.network, self._folder / weights_name(architecture.id, seed))
         return Scores(
             score=trained.validation_accuracy,
-            metrics={
-                "validation_accuracy": trained.validation_accuracy,
-                "validation_loss": trained.validation_loss,
-                "n_epochs": trained.n_epochs,
-                "n_steps": trained.n_steps,
-            },
+            metrics={**trained.metrics, "n_steps": trained.n_steps},
             curve=trained.curve,
         )
+
+
+def read_anchors(folder: Path) -> list[Evaluation]:
+    """Read the records of those anchors that could be trained; none where there is no file."""
+    return [record for record in read_records(folder / ANCHORS) if record.score is not None]
 
 
 def draw_anchors(

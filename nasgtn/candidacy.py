@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from nasgtn.estimates import CALIBRATED, FUSED, WITHOUT
 from nasgtn.fusion import (
     MIN_LABELS,
     PARTS,
@@ -19,9 +20,6 @@ from nasgtn.fusion import (
 )
 from nasgtn.records import Evaluation
 
-FUSED, CALIBRATED = "fused", "calibrated"
-"""Names of the fused score without labels, and of the one that anchors calibrated."""
-WITHOUT = " without gtn"
 FUSIONS = (FUSED, FUSED + WITHOUT, CALIBRATED, CALIBRATED + WITHOUT)
 
 

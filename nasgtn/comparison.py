@@ -12,7 +12,7 @@ from typing import TypeVar
 from nasgtn.artefacts import write_text
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, UnknownNameError
-from nasgtn.estimates import Comparison, Estimate, Known, estimate, mean_scores
+from nasgtn.estimates import CALIBRATED, FUSED, Comparison, Estimate, Known, estimate, mean_scores
 from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.proxy import ProxyConfig, RealSteps
@@ -26,7 +26,7 @@ from nasgtn.spaces import Architecture, SearchSpace
 from nasgtn.spaces.cost import Cost, measure_cost
 from nasgtn.task import Task
 
-GENERATED = ("gtn", "fused", "calibrated")
+GENERATED = ("gtn", FUSED, CALIBRATED)
 """Names of the estimators that a trained generator is part of."""
 ESTIMATORS = (*GENERATED, "real:N", "real:N@RATE", *ZERO_COST)
 """Names of the estimators; N is a number of steps on real batches, RATE their learning rate.
@@ -34,7 +34,7 @@ Without RATE the best of `RATES` counts."""
 RATES = (0.01, 0.02, 0.035, 0.05, 0.07, 0.1)
 """Learning rates that `real:N` tries: the generator learned its own, and an opponent of one fixed
 rate is judged on how well that fits. They surround the optimiser's default of 0.05, and both ends
-ordered worse than the middle on digits (results/benchmarks/digits_convnet/table.csv)."""
+ordered worse than the middle on digits (records in results/benchmarks/digits_convnet/)."""
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from nasgtn.anchors import ValidatedTruth, draw_anchors, evaluate_anchors
+from nasgtn.anchors import ValidatedTruth, draw_anchors, evaluate_anchors, read_anchors
 from nasgtn.artefacts import (
     ANCHOR_WEIGHTS,
     ANCHORS,
@@ -278,10 +278,10 @@ def _verification_stage(run: Run, generator: TrainedGenerator, progress: Progres
     candidates: list[Evaluation] = []
     for number in range(config.verification.rounds):
         candidates += _next_candidates(run, pool, candidates, number)
-        chosen = Chosen(candidates=candidates, control=_control(run, candidates))
         is_last = number + 1 == config.verification.rounds
-        now = chosen if is_last else replace(chosen, control=())
-        verify_chosen(truth, run.space, now, folder, seeds, progress=showing)
+        control = _control(run, candidates) if is_last else []
+        chosen = Chosen(candidates=candidates, control=control)
+        verify_chosen(truth, run.space, chosen, folder, seeds, progress=showing)
     evaluate_baselines(
         [_real_steps(run, generator)],
         chosen.all,
@@ -311,7 +311,7 @@ def _score_pool(run: Run, generator: TrainedGenerator, progress: Progress) -> Po
     """Score all candidates and the anchors by every part of the fused score, and fuse."""
     folder, seed = run.folder, run.config.seed
     scored = comparable(read_records(folder / PROXY))
-    anchors = [one for one in read_records(folder / ANCHORS) if one.score is not None]
+    anchors = read_anchors(folder)
     known = {one.architecture_id for one in scored}
     proxy = GtnProxy.of(generator, run.space, run.splits, run.config.proxy)
     others = [
@@ -324,10 +324,9 @@ def _score_pool(run: Run, generator: TrainedGenerator, progress: Progress) -> Po
         free, [*scored, *others], run.space, folder, seed=seed, progress=progress
     )
     pool = Pool.of([one.architecture_id for one in (*scored, *others)], found)
-    labels = {one.architecture_id: one.score for one in anchors if one.score is not None}
-    names = {one.evaluator for one in found}
-    for record in fused_records(pool, scored, labels, seed=seed):
-        if record.evaluator not in names:
+    done = {(one.evaluator, one.architecture_id) for one in found}
+    for record in fused_records(pool, scored, _labels(folder, ()), seed=seed):
+        if (record.evaluator, record.architecture_id) not in done:
             append_record(folder / BASELINES, record)
     return pool
 
@@ -353,9 +352,9 @@ def _next_candidates(
 def _labels(folder: Path, verified: Collection[str]) -> dict[str, float]:
     """Read the validation accuracies of the anchors, and of those that are `verified`."""
     found: dict[str, list[float]] = {}
-    for record in read_records(folder / ANCHORS):
-        if record.score is not None:
-            found.setdefault(record.architecture_id, []).append(record.score)
+    for record in read_anchors(folder):
+        assert record.score is not None
+        found.setdefault(record.architecture_id, []).append(record.score)
     for record in read_records(folder / VERIFICATION):
         if record.score is not None and record.architecture_id in verified:
             accuracy = record.metrics["validation_accuracy"]

@@ -8,7 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from nasgtn.artefacts import ANCHORS, GENERATOR_WEIGHTS, write_text
+from nasgtn.anchors import read_anchors
+from nasgtn.artefacts import GENERATOR_WEIGHTS, write_text
 from nasgtn.cli.generators import kept_generator
 from nasgtn.cli.tasks import space_of, splits_of
 from nasgtn.comparison import (
@@ -23,7 +24,7 @@ from nasgtn.comparison import (
 )
 from nasgtn.configuration import config_tables, environment, pick_device, versions
 from nasgtn.data import Splits
-from nasgtn.estimates import Comparison
+from nasgtn.estimates import CALIBRATED, FUSED, WITHOUT, Comparison
 from nasgtn.evaluation import ZERO_COST, Evaluator, Named
 from nasgtn.evaluation.ground_truth import TableTruth, TrainedTruth
 from nasgtn.evaluation.proxy import GtnProxy
@@ -32,7 +33,7 @@ from nasgtn.gtn import TrainedGenerator, load_generator
 from nasgtn.preparation import describe_task
 from nasgtn.progress import Progress
 from nasgtn.randomness import derive_seed
-from nasgtn.records import Evaluation, read_records
+from nasgtn.records import Evaluation
 from nasgtn.report.comparison import ComparisonData, render_comparison
 from nasgtn.spaces import SearchSpace
 
@@ -78,7 +79,7 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
         exclude=frozenset(given.anchors if given else ()),
     )
     teachers = (
-        [_Teacher(suffix="", trained=given, anchors=_anchors(request.generator))]
+        [_Teacher(suffix="", trained=given, anchors=read_anchors(request.generator))]
         if given and request.generator
         else []
     )
@@ -150,14 +151,10 @@ def _teachers(
                 exclude=exclude,
                 progress=progress,
             )
-            anchors = _anchors(folder or Path(elsewhere))
+            anchors = read_anchors(folder or Path(elsewhere))
         suffix = f", generator {number}" if request.n_generators > 1 else ""
         found.append(_Teacher(suffix=suffix, trained=trained, anchors=anchors))
     return found
-
-
-def _anchors(folder: Path) -> list[Evaluation]:
-    return [record for record in read_records(folder / ANCHORS) if record.score is not None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,9 +174,9 @@ class _Rows:
                 Estimator.of(self._proxy(one), preparation_seconds=one.seconds)
                 for one in self.teachers
             ]
-        if name == "fused":
+        if name == FUSED:
             return [*map(self._fused, self.teachers), self._fused(None)]
-        if name == "calibrated":
+        if name == CALIBRATED:
             return [
                 self._calibrated(one, with_gtn=with_gtn)
                 for with_gtn in (True, False)
@@ -190,9 +187,9 @@ class _Rows:
     def _fused(self, teacher: _Teacher | None) -> Fusion:
         free = self._free([name for name, weight in PARTS.items() if weight])
         if teacher is None:
-            return Fusion(name="fused without gtn", parts=free)
+            return Fusion(name=FUSED + WITHOUT, parts=free)
         return Fusion(
-            name=f"fused{teacher.suffix}",
+            name=f"{FUSED}{teacher.suffix}",
             parts={"gtn": self._proxy(teacher), **free},
             preparation_seconds=teacher.seconds,
         )
@@ -200,7 +197,7 @@ class _Rows:
     def _calibrated(self, teacher: _Teacher, *, with_gtn: bool) -> Fusion:
         parts = self._free(list(PARTS))
         return Fusion(
-            name=f"calibrated{'' if with_gtn else ' without gtn'}{teacher.suffix}",
+            name=f"{CALIBRATED}{'' if with_gtn else WITHOUT}{teacher.suffix}",
             parts={"gtn": self._proxy(teacher), **parts} if with_gtn else parts,
             anchors=teacher.anchors,
             preparation_seconds=teacher.seconds if with_gtn else teacher.trained.anchor_seconds,

@@ -53,6 +53,8 @@ def train_on(
 ) -> TrainedGenerator:
     """Train anchors and generator as a run with this configuration would.
 
+    The anchors' trainings have a seed of their own: there is no verification to share it with.
+
     Args:
         config: Of the run.
         space: Where learners and anchors come from.

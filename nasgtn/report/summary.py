@@ -7,7 +7,17 @@ from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from nasgtn.estimates import Estimate, Gain, Known, estimate, gain, mean_scores
+from nasgtn.estimates import (
+    CALIBRATED,
+    FUSED,
+    WITHOUT,
+    Estimate,
+    Gain,
+    Known,
+    estimate,
+    gain,
+    mean_scores,
+)
 from nasgtn.records import Evaluation
 from nasgtn.report.classes import ClassResult, Confusion, class_results
 from nasgtn.report.data import RunData
@@ -15,10 +25,8 @@ from nasgtn.report.pareto import Front, pareto_front
 
 PROXY = "gtn"
 """Name of the evaluator whose scores steer the search."""
-FUSED = ("calibrated", "fused")
+CHOOSING = (CALIBRATED, FUSED)
 """Scores that are put together from the proxy and others; the first that is there chooses."""
-WITHOUT = " without gtn"
-"""Ends the name of a fused score that leaves the proxy out (`nasgtn.candidacy` writes both)."""
 GENERATOR_STAGES = ("anchors", "meta_training")
 """What the generator costs: the anchors that it learns from, and its own training."""
 INTERVAL_SEED = 0

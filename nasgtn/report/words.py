@@ -8,7 +8,7 @@ from nasgtn.estimates import Estimate, Gain
 from nasgtn.ranking import Interval
 from nasgtn.report.data import RunData
 from nasgtn.report.pareto import Front
-from nasgtn.report.summary import FUSED, GENERATOR_STAGES, Costs, Counts, Summary, Verified
+from nasgtn.report.summary import CHOOSING, GENERATOR_STAGES, Costs, Counts, Summary, Verified
 
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -183,7 +183,7 @@ def trust_in_words(row: Estimate | None) -> str:
 def choice_in_words(data: RunData, summary: Summary) -> str:
     """Say how well the score orders that the candidates were chosen by, if not the proxy alone."""
     rows = {row.name: row for row in summary.estimators}
-    found = [rows[name] for name in FUSED if name in rows]
+    found = [rows[name] for name in CHOOSING if name in rows]
     if not found or data.config.get("verification", {}).get("score") != "fused":
         return ""
     said = f"The candidates were chosen by the {found[0].name} score"

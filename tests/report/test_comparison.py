@@ -1,14 +1,13 @@
 """The page of a comparison says what its numbers say, to everybody, and runs no text of a user."""
 
 import dataclasses
-import itertools
 import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from page_reader import HOSTILE, INLINE, Reader
+from page_reader import HOSTILE, INLINE, Reader, check_structure
 from selenium import webdriver
 
 from nasgtn.estimates import Comparison, Estimate, Known, estimate
@@ -179,13 +178,7 @@ def test_what_is_missing_is_said(rows: tuple[Estimate, ...]) -> None:
 
 
 def test_a_screen_reader_finds_headings_figures_and_headers(page: Reader) -> None:
-    levels = [int(tag[1]) for tag, _ in page.tags if tag in ("h1", "h2", "h3", "h4")]
-    assert levels[0] == 1
-    assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
-    assert all("scope" in tag for tag in page.all("th"))
-    ids = [tag["id"] for _, tag in page.tags if "id" in tag]
-    assert len(ids) == len(set(ids))
+    ids = check_structure(page)
     drawings = [tag for tag in page.all("div") if "data-figure" in tag]
     assert len(drawings) == len(page.all("figcaption")) == 1 + len(NOISE)
     assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in drawings)

@@ -1,7 +1,6 @@
 """The page opens anywhere, says what is missing, and runs no text of a user."""
 
 import dataclasses
-import itertools
 import json
 import time
 from pathlib import Path
@@ -10,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
-from page_reader import HOSTILE, INLINE, Reader
+from page_reader import HOSTILE, INLINE, Reader, check_structure
 from run_data import make_run
 from selenium import webdriver
 from selenium.webdriver.support.wait import WebDriverWait
@@ -95,13 +94,7 @@ def test_the_winner_has_a_drawing_and_its_classes(page: Reader) -> None:
 
 
 def test_headings_are_in_order_and_tables_have_headers(page: Reader) -> None:
-    levels = [int(tag[1]) for tag, _ in page.tags if tag in ("h1", "h2", "h3", "h4")]
-    assert levels[0] == 1
-    assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
-    assert all("scope" in tag for tag in page.all("th"))
-    ids = [tag["id"] for _, tag in page.tags if "id" in tag]
-    assert len(ids) == len(set(ids))
+    check_structure(page)
 
 
 def test_nothing_comes_from_a_network(page: Reader) -> None:
