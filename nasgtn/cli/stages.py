@@ -144,7 +144,10 @@ def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     default=1,
     help="Train so many, each with a seed and anchors of its own.",
 )
-@click.option("--truth", default="train", help="train, or a table: FILE.csv[.gz]:COLUMN.")
+@click.option(
+    "--truth",
+    help="train, or a table: FILE.csv[.gz]:COLUMN; else as the configuration says (truth.table).",
+)
 @click.option(
     "--truth-seeds", type=positive, metavar="N", default=1, help="Average so many trainings."
 )
@@ -165,7 +168,7 @@ def compare(
     architectures: int,
     generator: Path | None,
     generators: int,
-    truth: str,
+    truth: str | None,
     truth_seeds: int,
     out: Path | None,
     html: Path | None,

@@ -21,7 +21,10 @@ from nasgtn.cli.progress import shown, stoppable
     default=16,
     help="How many of each family.",
 )
-@click.option("--truth", default="train", help="train, or a table: FILE.csv[.gz]:COLUMN.")
+@click.option(
+    "--truth",
+    help="train, or a table: FILE.csv[.gz]:COLUMN; else as the configuration says (truth.table).",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -31,7 +34,7 @@ from nasgtn.cli.progress import shown, stoppable
 def transfer(
     by: str,
     architectures: int,
-    truth: str,
+    truth: str | None,
     out: Path | None,
     as_json: bool,
     quiet: bool,
