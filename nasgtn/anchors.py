@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from nasgtn.artefacts import ANCHORS, weights_name
 from nasgtn.errors import InvalidConfigError
-from nasgtn.evaluation import Evaluator, Report, Scores, evaluate
+from nasgtn.evaluation import Evaluator, Named, Report, Scores, Truth, evaluate
 from nasgtn.evaluation.ground_truth import TrainedTruth
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
@@ -35,6 +35,10 @@ class AnchorConfig:
             raise InvalidConfigError(f"anchors.n must be at least 0, got {self.n}")
 
 
+NAME = "anchor"
+"""Of the evaluator, in the records."""
+
+
 class ValidatedTruth:
     """Trains a network on real data; its score is the accuracy on the validation part.
 
@@ -43,7 +47,7 @@ class ValidatedTruth:
         folder: Where the weights of each network are left, for verification; None: nowhere.
     """
 
-    name = "anchor"
+    name = NAME
 
     def __init__(self, truth: TrainedTruth, folder: Path | None = None) -> None:
         self._truth = truth
@@ -68,6 +72,13 @@ def read_anchors(folder: Path) -> list[Evaluation]:
     return [record for record in read_records(folder / ANCHORS) if record.score is not None]
 
 
+def merit_of(truth: Truth, folder: Path | None = None) -> Evaluator:
+    """Make what measures the merit of anchors; a table needs no `folder` for weights."""
+    if isinstance(truth, TrainedTruth):
+        return ValidatedTruth(truth, folder)
+    return Named(NAME, truth)
+
+
 def draw_anchors(
     space: SearchSpace, task: Task, n: int, *, seed: int, exclude: frozenset[str] = frozenset()
 ) -> list[Architecture]:
@@ -86,7 +97,7 @@ def evaluate_anchors(
     """Measure the merit of every anchor, a line in `anchors.jsonl` each.
 
     Args:
-        truth: `ValidatedTruth`, or a look-up in a table.
+        truth: See `merit_of`.
         architectures: The anchors.
         folder: Of the run; what its file holds is not done again. None: nothing is kept.
         seed: Of every training.

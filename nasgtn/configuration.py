@@ -16,6 +16,7 @@ from nasgtn.anchors import AnchorConfig
 from nasgtn.artefacts import CONFIG, FORMAT, write_text
 from nasgtn.data.sources import DataConfig
 from nasgtn.errors import InvalidConfigError
+from nasgtn.evaluation import TruthConfig
 from nasgtn.evaluation.proxy import ProxyConfig
 from nasgtn.facts import FACTS, read_toml
 from nasgtn.gtn import GtnConfig
@@ -57,6 +58,7 @@ class RunConfig:
     proxy: ProxyConfig = field(default_factory=ProxyConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    truth: TruthConfig = field(default_factory=TruthConfig)
     verification: VerificationConfig = field(default_factory=VerificationConfig)
 
     def __post_init__(self) -> None:
@@ -68,6 +70,11 @@ class RunConfig:
         if self.search.prune and self.proxy.n_probes < 2:
             raise InvalidConfigError(
                 f"search.prune needs proxy.n_probes of at least 2, got {self.proxy.n_probes}"
+            )
+        if self.truth.table is not None and self.verification.n_seeds > 1:
+            raise InvalidConfigError(
+                "verification.n_seeds must be 1 with truth.table, which has one accuracy an "
+                f"architecture, got {self.verification.n_seeds}"
             )
 
 

@@ -13,7 +13,8 @@ def note(data: RunData, summary: Summary) -> str:
     if summary.winner is not None:
         lines.append(f"Winner: {_code(summary.winner.description)}.")
     lines += [
-        words.winner_in_words(summary, data.task),
+        words.winner_in_words(summary, data.task, data.table),
+        *filter(None, [words.table_in_words(data, summary)]),
         words.trust_in_words(summary.proxy),
         words.cost_in_words(summary.costs),
         _so_far(data),

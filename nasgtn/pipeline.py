@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from nasgtn.anchors import ValidatedTruth, draw_anchors, evaluate_anchors, read_anchors
+from nasgtn.anchors import draw_anchors, evaluate_anchors, merit_of, read_anchors
 from nasgtn.artefacts import (
     ANCHOR_WEIGHTS,
     ANCHORS,
@@ -37,7 +37,6 @@ from nasgtn.configuration import (
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidSpaceError
 from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
-from nasgtn.evaluation.ground_truth import TrainedTruth
 from nasgtn.evaluation.proxy import GtnProxy, RealSteps
 from nasgtn.facts import ENVIRONMENT, TASK, VERSIONS, read_facts
 from nasgtn.gtn import (
@@ -209,12 +208,11 @@ def _run_stages(run: Run, progress: Progress) -> RunResult:
 
 
 def _anchor_stage(run: Run, progress: Progress) -> list[Evaluation]:
-    """Train the anchors, unless a generator is there that needs none."""
+    """Train the anchors, or look them up, unless a generator is there that needs none."""
     if run.config.generator is not None:
         return []
-    truth = TrainedTruth(run.space, run.splits, run.config.training, device=run.device)
     return evaluate_anchors(
-        ValidatedTruth(truth, run.folder / ANCHOR_WEIGHTS),
+        merit_of(run.truth, run.folder / ANCHOR_WEIGHTS),
         draw_anchors(run.space, run.splits.task, run.config.anchors.n, seed=run.config.seed),
         run.folder,
         seed=_verification_seed(run, 0),
@@ -273,7 +271,6 @@ def _verification_stage(run: Run, generator: TrainedGenerator, progress: Progres
     config, folder = run.config, run.folder
     pool = _score_pool(run, generator, progress)
     showing = _showing_verified(run, progress)
-    truth = TrainedTruth(run.space, run.splits, config.training, device=run.device)
     seeds = [_verification_seed(run, n) for n in range(config.verification.n_seeds)]
     candidates: list[Evaluation] = []
     for number in range(config.verification.rounds):
@@ -281,7 +278,7 @@ def _verification_stage(run: Run, generator: TrainedGenerator, progress: Progres
         is_last = number + 1 == config.verification.rounds
         control = _control(run, candidates) if is_last else []
         chosen = Chosen(candidates=candidates, control=control)
-        verify_chosen(truth, run.space, chosen, folder, seeds, progress=showing)
+        verify_chosen(run.truth, run.space, chosen, folder, seeds, progress=showing)
     evaluate_baselines(
         [_real_steps(run, generator)],
         chosen.all,

@@ -18,7 +18,8 @@ from nasgtn.configuration import (
 )
 from nasgtn.data import Splits
 from nasgtn.data.sources import load_splits
-from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidSpaceError
+from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, InvalidSpaceError
+from nasgtn.evaluation import ChargedTable, Truth, evaluate, make_truth
 from nasgtn.facts import TASK, read_facts
 from nasgtn.gtn import load_generator
 from nasgtn.randomness import derive_seed
@@ -41,6 +42,8 @@ class Run:
     space: SearchSpace
     splits: Splits
     device: torch.device
+    truth: Truth
+    """Of anchors and verified architectures."""
 
     @property
     def place(self) -> StudyPlace:
@@ -63,10 +66,38 @@ def prepare(config: RunConfig, folder: Path) -> Run:
     elif not (folder / GENERATOR_CONFIG).exists():
         generator = load_generator(Path(config.generator), task=splits.task)
         check_steps(config.proxy, generator.config)
-    run = Run(folder=folder, config=config, space=space, splits=splits.to(device), device=device)
+    splits = splits.to(device)
+    truth = load_truth(config, space, splits)
+    run = Run(folder=folder, config=config, space=space, splits=splits, device=device, truth=truth)
     if config.search.storage is not None:
         check_storage(run.place)
     return run
+
+
+def load_truth(config: RunConfig, space: SearchSpace, splits: Splits) -> Truth:
+    """Make what tells the accuracies of anchors and verified architectures.
+
+    Args:
+        config: Says where they come from.
+        space: Of the architectures.
+        splits: On the device to train on.
+
+    Raises:
+        InvalidDataError: It is a table that knows none of a few random architectures.
+    """
+    device = splits.train.images.device
+    truth = make_truth(config.truth, config.training, space, splits, device)
+    if isinstance(truth, ChargedTable):
+        drawn = space.sample_distinct(
+            CHECKED_ARCHITECTURES, derive_seed(config.seed, "table"), splits.task
+        )
+        failures = [evaluate(truth, one, seed=0).failure for one in drawn]
+        if all(failures):
+            raise InvalidDataError(
+                f"{config.truth.table} must have the accuracies of search space {space.name!r}, "
+                f"but the first of {len(failures)} random architectures gave: {failures[0]}"
+            )
+    return truth
 
 
 def _check_space(space: SearchSpace, task: Task, seed: int) -> None:

@@ -27,7 +27,8 @@ class Evaluation:
     score: float | None
     """Finite, higher is better; None where the evaluation failed."""
     seconds: float
-    """Wall-clock time of the evaluation, building the network included."""
+    """Wall-clock time of the evaluation, building the network included; of what was looked up in
+    a table, the training that it is charged."""
     failure: str | None = None
     """Why there is no score."""
     metrics: Mapping[str, float] = field(default_factory=dict)

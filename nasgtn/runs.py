@@ -67,6 +67,9 @@ class RunResult:
     n_candidates: int
     """Distinct architectures that the proxy scored."""
     n_verified: int
+    table: str | None
+    """Where the accuracies of anchors and verified architectures come from; None: from training.
+    A winner of a table has no weights."""
     agreement: Agreement | None
     """Between the proxy and the ground truth, over what was verified."""
     seconds: float
@@ -124,7 +127,8 @@ def run_data(folder: Path) -> RunData:
 
 def run_result(folder: Path) -> RunResult:
     """Sum up what a run found."""
-    summary = summarise(run_data(folder))
+    data = run_data(folder)
+    summary = summarise(data)
     winner = summary.winner
     return RunResult(
         folder=folder,
@@ -139,6 +143,7 @@ def run_result(folder: Path) -> RunResult:
         control_accuracy=summary.control_mean,
         n_candidates=summary.costs.n_candidates,
         n_verified=sum(one.test_accuracy is not None for one in summary.verified),
+        table=data.table,
         agreement=summary.proxy.agreement if summary.proxy else None,
         seconds=sum(summary.costs.stages.values()),
         costs=summary.costs,

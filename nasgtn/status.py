@@ -61,6 +61,10 @@ class RunStatus:
     """Best first: those that were verified before the others; no controls."""
     seconds: float
     """Spent on anchors, meta-steps, proxy scores and full trainings."""
+    table: str | None
+    """Where accuracies are looked up; None: networks are trained for them."""
+    charged: float
+    """Part of `seconds` that trainings of the table are charged: no time passed."""
     seconds_left: float
     """Estimate for the stages whose pace is known; several workers share the search."""
     not_counted: tuple[str, ...]
@@ -85,13 +89,14 @@ def status(folder: Path) -> RunStatus:
     done = dict(zip(STAGES, (len(anchors), len(steps), len(distinct), len(verified)), strict=True))
     wanted, workers = _wanted(config, folder)
     stage = _stage(folder, done, wanted)
+    table = config.get("truth", {}).get("table")
     left = _seconds_left(
         {name: max(0, wanted[name] - done[name]) for name in STAGES[_place(stage) :]},
         {
-            "anchors": _pace(anchors),
+            "anchors": 0.0 if table else _pace(anchors),
             "gtn": _mean([float(step["seconds"]) for step in steps]),
             "search": _pace(proxy, workers),
-            "verification": _pace(verified or anchors),
+            "verification": 0.0 if table else _pace(verified or anchors),
         },
     )
     return RunStatus(
@@ -108,6 +113,8 @@ def status(folder: Path) -> RunStatus:
         verified_wanted=wanted["verification"],
         leaders=rank_leaders(proxy, verified),
         seconds=sum(float(step["seconds"]) for step in steps) + _spent(anchors, proxy, verified),
+        table=table,
+        charged=_spent(anchors, (), verified) if table else 0.0,
         seconds_left=sum(seconds for seconds in left.values() if seconds is not None),
         not_counted=tuple(name for name, seconds in left.items() if seconds is None),
         seconds_since_change=_seconds_since_change(folder),

@@ -1,4 +1,7 @@
-"""Verification: the best candidates and a random control are trained on real data."""
+"""Verification: the best candidates and a random control are trained on real data.
+
+Or their accuracies are looked up in a table: then there are no weights.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,7 +23,7 @@ from nasgtn.artefacts import (
     write_text,
 )
 from nasgtn.errors import InvalidConfigError, UnknownNameError
-from nasgtn.evaluation import Evaluator, Report, Scores, evaluate
+from nasgtn.evaluation import Evaluator, Report, Scores, Truth, evaluate
 from nasgtn.evaluation.ground_truth import TrainedTruth
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
@@ -85,7 +88,7 @@ class Chosen:
 
 
 def verify_chosen(
-    truth: TrainedTruth,
+    truth: Truth,
     space: SearchSpace,
     chosen: Chosen,
     folder: Path,
@@ -99,7 +102,7 @@ def verify_chosen(
     taken, and the seconds of its training count.
 
     Args:
-        truth: Trains and measures.
+        truth: Trains and measures, or looks up.
         space: Where the architectures come from.
         chosen: What to train.
         folder: Of the run.
@@ -111,7 +114,7 @@ def verify_chosen(
     """
     path, best = folder / VERIFICATION, folder / BEST
     best.mkdir(exist_ok=True)
-    keeping = _Keeping(truth, best, folder)
+    keeping = _Keeping(truth, best, folder) if isinstance(truth, TrainedTruth) else None
     done = {(record.architecture_id, record.seed): record for record in read_records(path)}
     todo = [(one, seed) for one in chosen.all for seed in seeds]
     n_done = sum((one.architecture_id, seed) in done for one, seed in todo)
@@ -120,8 +123,8 @@ def verify_chosen(
         key = one.architecture_id, seed
         if key in done:
             continue
-        record = evaluate(keeping, space.architecture(one.choices), seed=seed)
-        if key in keeping.anchors:
+        record = evaluate(keeping or truth, space.architecture(one.choices), seed=seed)
+        if keeping and key in keeping.anchors:
             record = replace(record, seconds=record.seconds + keeping.anchors[key].seconds)
         done[key] = replace(record, metrics={**record.metrics, **_facts(one, chosen)})
         append_record(path, done[key])
@@ -130,7 +133,7 @@ def verify_chosen(
     records = _update_groups(path, chosen)
     winner = find_winner(records, {one.architecture_id: one.score for one in chosen.all})
     if winner is not None:
-        _keep_winner(keeping, space.architecture(winner.choices), winner)
+        _keep_winner(keeping, best, space.architecture(winner.choices), winner)
     return records
 
 
@@ -263,9 +266,10 @@ def _update_groups(path: Path, chosen: Chosen) -> list[Evaluation]:
     return updated
 
 
-def _keep_winner(keeping: _Keeping, architecture: Architecture, winner: Evaluation) -> None:
+def _keep_winner(
+    keeping: _Keeping | None, folder: Path, architecture: Architecture, winner: Evaluation
+) -> None:
     """Name the winner's files as such, and remove the weights of the others."""
-    folder = keeping.folder
     facts = {
         "architecture_id": architecture.id,
         "description": architecture.description,
@@ -274,9 +278,12 @@ def _keep_winner(keeping: _Keeping, architecture: Architecture, winner: Evaluati
         "test_accuracy": winner.score,
         **winner.metrics,
     }
-    weights = keeping.weights(architecture.id, winner.seed)
     text = json.dumps(facts, indent=2) + "\n"
     choices = folder / BEST_CHOICES
+    if keeping is None:  # a table has no weights
+        write_text(choices, text)
+        return
+    weights = keeping.weights(architecture.id, winner.seed)
     is_kept = choices.exists() and choices.read_text(encoding="utf-8") == text
     if not weights.exists() and not (is_kept and (folder / BEST_WEIGHTS).exists()):
         keeping.score(architecture, seed=winner.seed)  # its weights went with an earlier winner

@@ -24,13 +24,13 @@ from nasgtn.comparison import (
 )
 from nasgtn.configuration import config_tables, environment, pick_device, versions
 from nasgtn.data import Splits
+from nasgtn.errors import InvalidConfigError
 from nasgtn.estimates import CALIBRATED, FUSED, WITHOUT, Comparison
-from nasgtn.evaluation import ZERO_COST, Evaluator, Named
-from nasgtn.evaluation.ground_truth import TableTruth, TrainedTruth
+from nasgtn.evaluation import ZERO_COST, Evaluator, Named, TableTruth, TrainedTruth
 from nasgtn.evaluation.proxy import GtnProxy
-from nasgtn.fusion import PARTS
+from nasgtn.fusion import MIN_LABELS, PARTS
 from nasgtn.gtn import TrainedGenerator, load_generator
-from nasgtn.preparation import describe_task
+from nasgtn.preparation import describe_task, load_truth
 from nasgtn.progress import Progress
 from nasgtn.randomness import derive_seed
 from nasgtn.records import Evaluation
@@ -54,8 +54,8 @@ class Request:
     """A trained one; None: train them first."""
     n_generators: int
     """How many to train, each with a seed and anchors of its own."""
-    truth: str
-    """`TRAINED`, or FILE:COLUMN of a table."""
+    truth: str | None
+    """What judges: `TRAINED`, FILE:COLUMN of a table, or None: what the configuration says."""
     truth_seeds: int
     out: Path | None
     """JSON Lines file of the truth. What depends on more settings is kept beside it, in files
@@ -69,6 +69,17 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
     records = _records(config, request, splits)
     space.check(splits.task, seed=config.seed)
     truth = truth_of(config, request.truth, space, splits)
+    if request.truth_seeds > 1 and not isinstance(truth, TrainedTruth):
+        raise InvalidConfigError(
+            "--truth-seeds must be 1 with a table, which has one value an architecture, got "
+            f"{request.truth_seeds}"
+        )
+    if CALIBRATED in request.estimators and not request.generator:
+        n_anchors = config.anchors.n
+        if n_anchors < MIN_LABELS:
+            raise InvalidConfigError(
+                f"{CALIBRATED} needs anchors.n of at least {MIN_LABELS}, got {n_anchors}"
+            )
     given = request.generator and load_generator(
         request.generator, task=splits.task, device=device
     )
@@ -224,6 +235,7 @@ def write_page(
         dataset=config.data.name,
         space=config.space.name,
         table=None if request.truth == TRAINED else request.truth,
+        charged=config.truth.table if request.truth is None else None,
         command=command,
         config=config_tables(config),
         environment={
@@ -235,23 +247,39 @@ def write_page(
     write_text(path, render_comparison(data))
 
 
-def truth_of(config: "RunConfig", name: str, space: SearchSpace, splits: Splits) -> Evaluator:
-    """Make the truth: `TRAINED`, or FILE:COLUMN of a table."""
+def truth_of(
+    config: "RunConfig", name: str | None, space: SearchSpace, splits: Splits
+) -> Evaluator:
+    """Make what judges: `TRAINED`, FILE:COLUMN of a table, or None: what the configuration says.
+
+    Values of a table that is named here keep its unit.
+    """
+    if name is None:
+        return load_truth(config, space, splits)
     if name != TRAINED:
         return TableTruth.read(name)
     return TrainedTruth(space, splits, config.training, device=splits.train.images.device)
 
 
-def settings_of(config: "RunConfig", truth: str, splits: Splits) -> dict[str, object]:
+def settings_of(config: "RunConfig", truth: str | None, splits: Splits) -> dict[str, object]:
     """Collect what an estimator's evaluation depends on, but for a generator from elsewhere.
 
     Neither the estimators nor how many architectures are part of it.
     """
     tables = {name: asdict(getattr(config, name)) for name in ("anchors", "gtn", "proxy")}
-    return {**_truth_settings(config, truth, splits), **tables}
+    anchors = {"truth_of_anchors": _table_settings(config)} if config.truth.table else {}
+    return {**_truth_settings(config, truth, splits), **tables, **anchors}
 
 
-def _truth_settings(config: "RunConfig", truth: str, splits: Splits) -> dict[str, object]:
+def _table_settings(config: "RunConfig") -> dict[str, object]:
+    file = (config.truth.table or "").rpartition(":")[0]
+    return {**asdict(config.truth), "file": _digest(file)}
+
+
+def _truth_settings(config: "RunConfig", truth: str | None, splits: Splits) -> dict[str, object]:
+    if truth is None and config.truth.table is not None:
+        return {**_truth_settings(config, "", splits), "truth": _table_settings(config)}
+    truth = TRAINED if truth is None else truth
     return {
         **{name: asdict(getattr(config, name)) for name in ("data", "space", "training")},
         "task": describe_task(splits),

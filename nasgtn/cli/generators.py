@@ -4,19 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasgtn.anchors import ValidatedTruth, draw_anchors, evaluate_anchors
+from nasgtn.anchors import draw_anchors, evaluate_anchors, merit_of
 from nasgtn.artefacts import GENERATOR_WEIGHTS
 from nasgtn.audit import audit
 from nasgtn.cli.tasks import describe_architecture, read_architectures, space_of, splits_of
 from nasgtn.configuration import pick_device, save_config, versions
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError
-from nasgtn.evaluation import TrainedTruth, evaluate
+from nasgtn.evaluation import evaluate
 from nasgtn.evaluation.proxy import GtnProxy
 from nasgtn.facts import VERSIONS
 from nasgtn.findings import Audit, write_audit
 from nasgtn.gtn import TrainedGenerator, load_generator
 from nasgtn.gtn import train_generator as train
+from nasgtn.preparation import load_truth
 from nasgtn.progress import Progress
 from nasgtn.randomness import derive_seed
 from nasgtn.records import Evaluation
@@ -37,6 +38,7 @@ def train_into(config: "RunConfig", folder: Path, *, progress: Progress) -> Trai
     splits, space = splits_of(config).to(pick_device(config.device)), space_of(config)
     space.check(splits.task, seed=config.seed)
     hold_out(space, config.gtn.meta_training.hold_out, splits.task)  # refused before any work
+    load_truth(config, space, splits)  # this too
     folder.mkdir(parents=True, exist_ok=True)
     save_config(config, folder, {VERSIONS: versions()})
     return train_on(config, space, splits, folder, progress=progress)
@@ -51,7 +53,7 @@ def train_on(
     exclude: frozenset[str] = frozenset(),
     progress: Progress,
 ) -> TrainedGenerator:
-    """Train anchors and generator as a run with this configuration would.
+    """Train anchors (or look them up) and generator as a run with this configuration would.
 
     The anchors' trainings have a seed of their own: there is no verification to share it with.
 
@@ -63,9 +65,8 @@ def train_on(
         exclude: Ids of architectures that are no anchors, since they will judge the generator.
         progress: Told after each training and meta-step.
     """
-    truth = TrainedTruth(space, splits, config.training, device=splits.train.images.device)
     anchors = evaluate_anchors(
-        ValidatedTruth(truth),
+        merit_of(load_truth(config, space, splits)),
         draw_anchors(space, splits.task, config.anchors.n, seed=config.seed, exclude=exclude),
         folder,
         seed=derive_seed(config.seed, "anchors"),

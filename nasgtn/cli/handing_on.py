@@ -100,7 +100,7 @@ def export_run(
         ArtefactError: The run has no winner yet, its dataset changed, or the destination exists.
         InvalidConfigError: More networks are asked for than were verified.
     """
-    winner = load_winner(run)
+    winner = load_winner(run, is_trained_anew=request.retrain)
     records = _best(run, winner, request.top)
     splits = load_data(run) if request.needs_data else None
     written = []
@@ -150,12 +150,18 @@ def open_dashboard(run: Path, port: int | None, *, ready: Callable[[str], object
     serve(place, run / "dashboard", port=port, refresh=refresh, ready=ready)
 
 
-def load_winner(run: Path) -> TrainedNetwork:
-    """Rebuild the winner of a run with its trained weights."""
+def load_winner(run: Path, *, is_trained_anew: bool = False) -> TrainedNetwork:
+    """Rebuild the winner of a run with its trained weights; without, if others will come."""
     run_facts, config = read_facts(run), read_config(run / CONFIG)
     task = task_of(run_facts[TASK])
     choices, weights = run / BEST / BEST_CHOICES, run / BEST / BEST_WEIGHTS
-    if not choices.exists() or not weights.exists():
+    is_bare = config.truth.table is not None
+    if is_bare and choices.exists() and not is_trained_anew:
+        raise ArtefactError(
+            f"the winner of {run} has no weights, as its accuracy comes from a table; --retrain "
+            "trains it"
+        )
+    if not choices.exists() or not (is_bare or weights.exists()):
         raise ArtefactError(
             f"{run} must have a verified winner, but {BEST}/ has none; try nasgtn resume {run}"
         )
@@ -163,7 +169,8 @@ def load_winner(run: Path) -> TrainedNetwork:
     try:
         facts = json.loads(choices.read_text(encoding="utf-8"))
         network = space.network(facts["choices"], task, seed=0)
-        network.load_state_dict(load_file(weights))
+        if not is_bare:
+            network.load_state_dict(load_file(weights))
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ArtefactError(
             f"{run / BEST} must hold the winner of the run, but: {error}"
@@ -229,7 +236,7 @@ def _train(
             "seed": record.seed,
             "trained_on": ON_TRAIN,
             "test_accuracy": measure(network, splits.test).accuracy,
-            "verified_test_accuracy": record.score,
+            "verified_test_accuracy": None if config.truth.table else record.score,
             **found,
         },
     )

@@ -56,7 +56,8 @@ seed_option = click.option(
 )
 device_option = click.option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N.")
 truth_option = click.option(
-    "--truth", default="train", help="train, or a table: FILE.csv[.gz]:COLUMN."
+    "--truth",
+    help="train, or a table: FILE.csv[.gz]:COLUMN; else as the configuration says (truth.table).",
 )
 config_option = click.option(
     "--config",

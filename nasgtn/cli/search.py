@@ -119,9 +119,10 @@ def _print_status(found: "RunStatus") -> None:
             "candidates": f"{found.candidates} of {found.candidates_wanted}"
             + (f", {found.failed} failed" if found.failed else ""),
             "verified": f"{found.verified} of {found.verified_wanted}",
-            "spent": duration(found.seconds),
+            "spent": _spent(found),
             "left": left,
             "last change": f"{duration(found.seconds_since_change)} ago",
+            **({"accuracies": f"of the table {found.table}"} if found.table else {}),
         },
         width=WIDTH,
     )
@@ -139,6 +140,12 @@ def _print_status(found: "RunStatus") -> None:
                 for one in found.leaders
             ],
         )
+
+
+def _spent(found: "RunStatus") -> str:
+    if not found.charged:
+        return duration(found.seconds)
+    return f"{duration(found.seconds)}, {duration(found.charged)} of it charged"
 
 
 def _left(found: "RunStatus") -> str:
@@ -165,13 +172,20 @@ def print_result(result: "RunResult", *, as_json: bool) -> None:
             "agreement": _agreement(agreement) if agreement else None,
             "cost": _cost(result),
             "saved": _saved(result.costs),
+            **({"accuracies": f"of the table {result.table}, charged"} if result.table else {}),
             "report": result.report,
             "folder": result.folder,
-            **({"to use it": f"nasgtn export {folder}"} if result.winner else {}),
+            **({"to use it": _to_use(result, folder)} if result.winner else {}),
             "to see more": f"nasgtn dashboard {folder}",
         },
         width=WIDTH,
     )
+
+
+def _to_use(result: "RunResult", folder: str) -> str:
+    if result.table is None:
+        return f"nasgtn export {folder}"
+    return f"nasgtn export {folder} --retrain (a table has no weights)"
 
 
 def _cost(result: "RunResult") -> str:

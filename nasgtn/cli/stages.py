@@ -166,7 +166,7 @@ def compare(
     architectures: int,
     generator: Path | None,
     generators: int,
-    truth: str,
+    truth: str | None,
     truth_seeds: int,
     out: Path | None,
     html: Path | None,

@@ -33,7 +33,7 @@ from nasgtn.cli.progress import shown, stoppable
 def transfer(
     by: str,
     architectures: int,
-    truth: str,
+    truth: str | None,
     out: Path | None,
     as_json: bool,
     quiet: bool,

@@ -33,8 +33,8 @@ class Request:
     """The choice whose values make the families."""
     n_architectures: int
     """Of each family, at most."""
-    truth: str
-    """`train`, or FILE:COLUMN of a table."""
+    truth: str | None
+    """`train`, FILE:COLUMN of a table, or None: what the configuration says."""
     out: Path | None
     """JSON Lines file of the evaluations; the generators are kept beside it."""
 

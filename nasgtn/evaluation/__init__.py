@@ -9,10 +9,13 @@ from nasgtn.evaluation.baselines import (
     SynFlow,
 )
 from nasgtn.evaluation.evaluator import Evaluator, Named, Report, Scores, evaluate
-from nasgtn.evaluation.ground_truth import TableTruth, TrainedTruth
+from nasgtn.evaluation.ground_truth import TrainedTruth
+from nasgtn.evaluation.table import TableTruth
+from nasgtn.evaluation.truth import ChargedTable, Truth, TruthConfig, make_truth
 
 __all__ = [
     "ZERO_COST",
+    "ChargedTable",
     "Evaluator",
     "GradNorm",
     "MultiplyAdds",
@@ -24,5 +27,8 @@ __all__ = [
     "SynFlow",
     "TableTruth",
     "TrainedTruth",
+    "Truth",
+    "TruthConfig",
     "evaluate",
+    "make_truth",
 ]

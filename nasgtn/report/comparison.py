@@ -25,7 +25,9 @@ class ComparisonData:
     dataset: str
     space: str
     table: str | None
-    """Of the true values, in a unit of its own; None: accuracies of trained networks."""
+    """Of the true values, in a unit of its own; None: accuracies."""
+    charged: str | None = None
+    """The table that the accuracies are from; None: from trained networks."""
     command: str
     """That reruns it."""
     config: Mapping[str, Any]  # nested tables of TOML values
@@ -99,6 +101,9 @@ def truth_in_words(data: ComparisonData) -> str:
     found = data.comparison
     if data.table is not None:
         said = f"The truth was looked up in the table {data.table}"
+    elif data.charged is not None:
+        said = f"The truth was looked up in the table {data.charged}, where a training is "
+        said += f"charged with {words.duration(found.truth_seconds_per_candidate)} on average"
     else:
         said = "The truth is the test accuracy after full training"
         said += f", mean of {found.truth_seeds} trainings" if found.truth_seeds > 1 else ""

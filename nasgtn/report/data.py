@@ -52,3 +52,9 @@ class RunData:
     """Of the synthetic data, where it was made."""
     confusion: Confusion = ()
     """Of the winner on the test images."""
+
+    @property
+    def table(self) -> str | None:
+        """Where the accuracies were looked up; None: networks were trained for them."""
+        table = self.config.get("truth", {}).get("table")
+        return None if table is None else str(table)

@@ -93,11 +93,14 @@ def accuracy_interval(accuracy: float, n_images: int) -> Interval:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def winner_in_words(summary: Summary, task: Mapping[str, Any]) -> str:
-    """Say what the winner reaches, and what the control does."""
+def winner_in_words(summary: Summary, task: Mapping[str, Any], table: str | None = None) -> str:
+    """Say what the winner reaches, and what the control does; accuracies may be of a `table`."""
     winner = summary.winner
     if winner is None or winner.test_accuracy is None:
         return _no_winner(summary)
+    if table is not None:
+        said = f"The table has an accuracy of {percent(winner.test_accuracy)} for it"
+        return said + ", and there are no weights. " + _control(summary, winner)
     said = f"It classifies {percent(winner.test_accuracy)} of the test images correctly"
     said += f" ({_trainings(winner)}"
     n_test = task.get("n_test")
@@ -145,6 +148,35 @@ def _control(summary: Summary, winner: Verified) -> str:
     if summary.control_best is not None and summary.control_best > (winner.test_accuracy or 0):
         said += " So a random architecture did better than the winner."
     return said
+
+
+def table_in_words(data: RunData, summary: Summary) -> str:
+    """Say that accuracies come from a table, and what each is charged; nothing if they do not."""
+    if data.table is None:
+        return ""
+    truth = data.config["truth"]
+    rates = [
+        text
+        for rate, text in (
+            (truth["seconds"], f"{duration(truth['seconds'])} each"),
+            (
+                truth["seconds_per_multiply_add"],
+                f"{truth['seconds_per_multiply_add']:.3g}{SPACE}s a multiply-add of its network",
+            ),
+        )
+        if rate
+    ]
+    said = (
+        f"The accuracies of anchors and verified architectures come from the table {data.table}: "
+        "no network was trained for them. In all costs their training counts as charged, "
+        f"{' and '.join(rates)}"
+    )
+    if summary.costs.full_seconds is not None:
+        said += f" ({duration(summary.costs.full_seconds)} on average)"
+    return said + (
+        ". The table has one accuracy an architecture: it chose the winner, and is shown as its "
+        "validation and as its test accuracy."
+    )
 
 
 def trust_in_words(row: Estimate | None) -> str:
