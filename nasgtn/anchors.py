@@ -92,6 +92,7 @@ def evaluate_anchors(
     folder: Path | None,
     *,
     seed: int,
+    known: Sequence[Evaluation] = (),
     progress: Progress = silent,
 ) -> list[Evaluation]:
     """Measure the merit of every anchor, a line in `anchors.jsonl` each.
@@ -101,6 +102,8 @@ def evaluate_anchors(
         architectures: The anchors.
         folder: Of the run; what its file holds is not done again. None: nothing is kept.
         seed: Of every training.
+        known: Evaluations by the same truth that are kept elsewhere; those of this seed are taken
+            over.
         progress: Told after each of them.
 
     Returns:
@@ -110,12 +113,14 @@ def evaluate_anchors(
     if folder is not None:
         mend_lines(folder / ANCHORS)
         done = {one.architecture_id: one for one in read_records(folder / ANCHORS)}
+    elsewhere = {one.architecture_id: one for one in known if one.seed == seed}
     todo = [architecture for architecture in architectures if architecture.id not in done]
     n, n_before = len(architectures), len(architectures) - len(todo)
     if todo:
         progress("anchors", n_before, n)
     for number, architecture in enumerate(todo, start=n_before + 1):
-        done[architecture.id] = evaluate(truth, architecture, seed=seed)
+        record = elsewhere.get(architecture.id)
+        done[architecture.id] = record or evaluate(truth, architecture, seed=seed)
         if folder is not None:
             append_record(folder / ANCHORS, done[architecture.id])
         progress("anchors", number, n)
