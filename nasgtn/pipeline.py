@@ -325,9 +325,9 @@ def _score_pool(run: Run, generator: TrainedGenerator, progress: Progress) -> Po
     )
     pool = Pool.of([one.architecture_id for one in (*scored, *others)], found)
     labels = {one.architecture_id: one.score for one in anchors if one.score is not None}
-    names = {one.evaluator for one in found}
-    for record in fused_records(pool, scored, labels, seed=seed):
-        if record.evaluator not in names:
+    done = {(one.evaluator, one.architecture_id) for one in found}
+    for record in fused_records(pool, scored, labels, seed=seed):  # before any is verified
+        if (record.evaluator, record.architecture_id) not in done:
             append_record(folder / BASELINES, record)
     return pool
 

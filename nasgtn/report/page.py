@@ -84,6 +84,7 @@ def render(data: RunData, summary: Summary | None = None) -> str:
         choice_in_words=words.choice_in_words(data, summary),
         gains_in_words=[words.gain_in_words(one) for one in summary.gains],
         anchors_in_words=words.anchors_in_words(summary),
+        foresight_in_words=words.foresight_in_words(summary.forecasts),
         front_in_words=words.front_in_words(summary.front) if summary.front else "",
         classes=[summary.classes[label] for label in shown_classes(summary.classes)],
         drawing=network_drawing(data.layers, data.task.get("input_shape", ())),
