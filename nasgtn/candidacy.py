@@ -11,6 +11,7 @@ from nasgtn.estimates import CALIBRATED, FUSED, WITHOUT
 from nasgtn.fusion import (
     MIN_LABELS,
     PARTS,
+    STD,
     Prediction,
     calibrate,
     expected_improvement,
@@ -108,6 +109,9 @@ def fused_records(
 ) -> list[Evaluation]:
     """Make the evaluations of the fused scores, with and without the proxy, for the report.
 
+    Calibrated ones have the metric `STD`, so that what was foretold can be held against what
+    verification finds.
+
     Args:
         pool: Candidates and anchors.
         proxy: The candidates' evaluations by the proxy.
@@ -115,10 +119,12 @@ def fused_records(
         seed: Of the calibration.
     """
     columns = {FUSED: (pool.fused(), True), FUSED + WITHOUT: (pool.fused(with_gtn=False), False)}
+    spreads: dict[str, NDArray[np.float64]] = {}
     for name, with_gtn in ((CALIBRATED, True), (CALIBRATED + WITHOUT, False)):
         prediction = pool.calibrated(labels, seed=seed, with_gtn=with_gtn)
         if prediction is not None:
             columns[name] = prediction.mean, with_gtn
+            spreads[name] = prediction.std
     places = {name: place for place, name in enumerate(pool.ids)}
     return [
         replace(
@@ -127,7 +133,9 @@ def fused_records(
             score=float(values[places[one.architecture_id]]),
             seconds=float(pool.took(with_gtn=with_gtn)[places[one.architecture_id]]),
             failure=None,
-            metrics={},
+            metrics={STD: float(spreads[name][places[one.architecture_id]])}
+            if name in spreads
+            else {},
             curve=(),
         )
         for name, (values, with_gtn) in columns.items()

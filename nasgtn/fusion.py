@@ -35,6 +35,8 @@ development networks); what counts nothing there is for the calibration to use."
 MIN_LABELS = 8
 """Fewer labelled architectures calibrate nothing: five folds would hold one or two each."""
 N_FOLDS, N_REPEATS = 5, 2
+STD = "std"
+"""Metric of a calibrated score in the records: its `Prediction.std`."""
 PENALTIES = np.logspace(-1, 3, 9)
 """Of the ridge; the features have unit variance."""
 

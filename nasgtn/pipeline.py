@@ -322,7 +322,8 @@ def _score_pool(run: Run, generator: TrainedGenerator, progress: Progress) -> Po
     )
     pool = Pool.of([one.architecture_id for one in (*scored, *others)], found)
     done = {(one.evaluator, one.architecture_id) for one in found}
-    for record in fused_records(pool, scored, _labels(folder, ()), seed=seed):
+    labels = _labels(folder, ())  # before any is verified
+    for record in fused_records(pool, scored, labels, seed=seed):
         if (record.evaluator, record.architecture_id) not in done:
             append_record(folder / BASELINES, record)
     return pool

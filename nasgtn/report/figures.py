@@ -16,6 +16,7 @@ from nasgtn.report.evidence import (
     slope_figure,
     timeline_figure,
 )
+from nasgtn.report.foresight import foresight_figure
 from nasgtn.report.look import (
     BLUE,
     GREEN,
@@ -39,6 +40,7 @@ TITLES = {
     "ranks": "Ranks by proxy and by truth",
     "estimators": "Estimators",
     "quality": "Quality against cost",
+    "foresight": "Calibration of the predicted uncertainty",
     "history": "Search history",
     "importances": "Parameter importances",
     "parallel": "Choices and scores",
@@ -74,6 +76,7 @@ def draw(data: RunData, summary: Summary) -> dict[str, go.Figure]:
         "ranks": slope_figure(verified, winner),
         "estimators": estimators_figure(summary.estimators),
         "quality": quality_figure(summary.estimators, summary.costs.full_seconds),
+        "foresight": foresight_figure(summary.forecasts),
         "history": history_figure(summary.trials, data.descriptions),
         "importances": importances_figure(summary.importances),
         "parallel": parallel_figure(summary.trials),

@@ -21,6 +21,7 @@ from nasgtn.estimates import (
 from nasgtn.records import Evaluation
 from nasgtn.report.classes import ClassResult, Confusion, class_results
 from nasgtn.report.data import RunData
+from nasgtn.report.foresight import Forecast, Truth, forecasts
 from nasgtn.report.pareto import Front, pareto_front
 
 PROXY = "gtn"
@@ -124,6 +125,8 @@ class Summary:
     failures: tuple[Failure, ...]
     gains: tuple[Gain, ...]
     """What the proxy adds to each fused score."""
+    forecasts: tuple[Forecast, ...]
+    """What the calibrated score foretold of the verified, and what was found."""
     trials: tuple[Mapping[str, Any], ...]  # as in RunData.history, with choices
     importances: Mapping[str, float]
     meta_training: tuple[Mapping[str, Any], ...]  # as in RunData
@@ -163,6 +166,7 @@ def summarise(data: RunData) -> Summary:
         costs=_costs(data),
         failures=_failures(data),
         gains=_gains(records, known),
+        forecasts=_forecasts(data, verified),
         trials=_trials(data),
         importances=dict(data.importances),
         meta_training=tuple(data.meta_training),
@@ -258,6 +262,20 @@ def _gains(
         for name, records in by_name.items()
         if name + WITHOUT in by_name
     )
+
+
+def _forecasts(data: RunData, verified: Sequence[Verified]) -> tuple[Forecast, ...]:
+    truths = {
+        v.architecture_id: Truth(
+            description=v.description,
+            is_control=v.is_control,
+            validation_accuracy=v.validation_accuracy,
+        )
+        for v in verified
+        if v.validation_accuracy is not None
+    }
+    predictions = [one for one in data.baselines if one.evaluator == CALIBRATED]
+    return forecasts(predictions, truths, data.anchors)
 
 
 def _trials(data: RunData) -> tuple[Mapping[str, Any], ...]:
