@@ -18,6 +18,7 @@ from nasgtn.fusion import (
     normal_scores,
     summed_log_ranks,
     upper_confidence_bound,
+    weightings,
 )
 from nasgtn.records import Evaluation
 
@@ -48,14 +49,15 @@ class Pool:
                     scores[record.evaluator][place] = record.score
         return cls(ids=tuple(places), scores=scores, seconds=seconds)
 
-    def table(self, *, with_gtn: bool = True) -> tuple[NDArray[np.float64], list[float]]:
-        """Return features (archs, parts), and the weight of each part."""
+    def table(self, *, with_gtn: bool = True) -> tuple[NDArray[np.float64], list[list[float]]]:
+        """Return features (archs, parts), and the parts' weights in each sum."""
         names = [part for part in self.scores if with_gtn or part != "gtn"]
-        return np.column_stack([self.scores[name] for name in names]), [PARTS[n] for n in names]
+        return np.column_stack([self.scores[name] for name in names]), weightings(names)
 
     def fused(self, *, with_gtn: bool = True) -> NDArray[np.float64]:
         """Score every architecture without any label."""
-        return summed_log_ranks(*self.table(with_gtn=with_gtn))
+        features, weights = self.table(with_gtn=with_gtn)
+        return summed_log_ranks(features, weights[0])
 
     def took(self, *, with_gtn: bool = True) -> NDArray[np.float64]:
         """Sum the seconds that each architecture's parts took."""

@@ -16,7 +16,7 @@ from nasgtn.estimates import CALIBRATED, FUSED, Comparison, Estimate, Known, est
 from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.proxy import ProxyConfig, RealSteps
-from nasgtn.fusion import PARTS, calibrate, summed_log_ranks
+from nasgtn.fusion import calibrate, summed_log_ranks, weightings
 from nasgtn.gtn import GtnConfig
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
@@ -228,13 +228,13 @@ def _fused(
         for one in (*architectures, *anchors)
     ]
     features = [[math.nan if e.score is None else e.score for e in row] for row in table]
-    weights = [PARTS[name] for name in fusion.parts]
+    weights = weightings(list(fusion.parts))
     if fusion.anchors:
         merits = [math.nan if one.score is None else one.score for one in fusion.anchors]
         labels = [math.nan] * len(architectures) + merits
         scores = calibrate(features, labels, seed=config.seed, weights=weights).mean
     else:
-        scores = summed_log_ranks(features, weights)
+        scores = summed_log_ranks(features, weights[0])
     return [
         replace(row[0], evaluator=fusion.name, score=score, failure=None, seconds=seconds)
         for row, score, seconds in zip(

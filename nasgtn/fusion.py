@@ -32,6 +32,9 @@ PARTS = {
 }
 """Evaluators that the fused score is made of, and how often each counts in the sum (chosen on
 development networks); what counts nothing there is for the calibration to use."""
+EVEN = {**PARTS, "gtn": 1.0, "jacob_cov": 0.0, "synflow": 1.0, "naswot": 1.0}
+"""Another sum, for spaces whose untrained networks say much (chosen on cells of NAS-Bench-201);
+the labels of a calibration choose between the two."""
 MIN_LABELS = 8
 """Fewer labelled architectures calibrate nothing: five folds would hold one or two each."""
 N_FOLDS, N_REPEATS = 5, 2
@@ -89,19 +92,25 @@ def normal_scores(values: ArrayLike) -> Floats:
     return scores
 
 
+def weightings(parts: Sequence[str]) -> list[list[float]]:
+    """Give these parts their weights in each of the sums that a calibration chooses from."""
+    return [[weights[part] for part in parts] for weights in (PARTS, EVEN)]
+
+
 def calibrate(
     features: ArrayLike, labels: ArrayLike, *, seed: int, weights: ArrayLike | None = None
 ) -> Prediction:
     """Learn from the labelled architectures what the summed log-ranks get wrong.
 
     Every model adds a correction to the line that fits the sum. The one of least error in
-    cross-validation is taken; the line alone where no other is better by a standard error.
+    cross-validation is taken; the line alone where no other is better by a standard error. So is
+    the sum itself, where there are several: the first one unless another is better.
 
     Args:
         features: (archs, features), higher is better, of all architectures; NaN ranks lowest.
         labels: (archs), true accuracies, higher is better; NaN where there is none.
         seed: Decides the folds of the cross-validation and the trees.
-        weights: Of each feature in the sum; None: 1.
+        weights: Of each feature in the sum, or one row of them a sum; None: 1.
 
     Returns:
         A prediction for every architecture, the labelled ones included.
@@ -113,12 +122,16 @@ def calibrate(
     known = ~np.isnan(truth)
     if known.sum() < MIN_LABELS:
         raise ValueError(f"at least {MIN_LABELS} labels are needed, got {known.sum()}")
-    inputs = _inputs(table, weights)
-    x, y = inputs[known], normal_scores(truth[known])
+    rows = np.ones((1, table.shape[1])) if weights is None else np.atleast_2d(weights)
+    sums = {str(number): _inputs(table, row) for number, row in enumerate(rows)}
+    y = normal_scores(truth[known])
+    lines = {name: _left_out(_line, inputs[known], y, seed) for name, inputs in sums.items()}
+    inputs = sums[_choose(lines, "0")]
+    x = inputs[known]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a bound of the kernel is reached
         squares = {name: _left_out(make, x, y, seed) for name, make in MODELS.items()}
-        best = _choose(squares)
+        best = _choose(squares, LINE)
         mean, spread = _predict(MODELS[best](seed), x, y, inputs)
     errors = {name: float(np.sqrt(found.mean())) for name, found in squares.items()}
     scale = errors[best] / max(float(np.sqrt(np.mean(spread[known] ** 2))), 1e-9)
@@ -181,11 +194,11 @@ MODELS: dict[str, Callable[[int], Model]] = {
 }
 
 
-def _choose(squares: dict[str, Floats]) -> str:
-    """Take the model of least squared error, if it beats the line by a standard error."""
+def _choose(squares: dict[str, Floats], usual: str) -> str:
+    """Take what has the least squared error, if it beats the usual one by a standard error."""
     best = min(squares, key=lambda name: float(squares[name].mean()))
-    gains = squares[LINE] - squares[best]
-    return best if gains.mean() > gains.std(ddof=1) / math.sqrt(len(gains)) else LINE
+    gains = squares[usual] - squares[best]
+    return best if gains.mean() > gains.std(ddof=1) / math.sqrt(len(gains)) else usual
 
 
 def _predict(model: Model, x: Floats, y: Floats, inputs: Floats) -> tuple[Floats, Floats]:
@@ -209,7 +222,7 @@ def _left_out(make: Callable[[int], Model], x: Floats, y: Floats, seed: int) -> 
     return total
 
 
-def _inputs(table: Floats, weights: ArrayLike | None) -> Floats:
+def _inputs(table: Floats, weights: ArrayLike) -> Floats:
     """Normal scores of every feature, and, last, of their summed log-ranks: a first guess."""
     columns: Sequence[Floats] = [*table.T, summed_log_ranks(table, weights)]
     return np.column_stack([normal_scores(column) for column in columns])

@@ -21,7 +21,7 @@ from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, UnknownNameError
 from nasgtn.evaluation import Evaluator, Report, Scores, evaluate
 from nasgtn.evaluation.proxy import ProxyConfig
-from nasgtn.fusion import PARTS, calibrate, summed_log_ranks
+from nasgtn.fusion import PARTS, calibrate, summed_log_ranks, weightings
 from nasgtn.gtn import GtnConfig
 from nasgtn.randomness import derive_seed
 from nasgtn.records import read_records
@@ -379,6 +379,6 @@ def test_anchors_calibrate_a_fusion_and_are_not_compared(
         for one in (*architectures, *others)
     ]
     labels = [float("nan")] * len(architectures) + [one.score or 0.0 for one in anchors]
-    weights = [PARTS[name] for name in parts]
-    expected = calibrate(features, labels, seed=0, weights=weights).mean[: len(architectures)]
-    assert [point.score for point in row.points] == pytest.approx(expected)
+    expected = calibrate(features, labels, seed=0, weights=weightings(list(parts))).mean
+    scores = [point.score for point in row.points]
+    assert scores == pytest.approx(expected[: len(architectures)])
