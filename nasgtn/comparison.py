@@ -129,11 +129,11 @@ def make_estimator(
             one: RealSteps(space, small, batches, config, gtn.inner_loop, learning_rate=one)
             for one in (RATES if rate is None else (rate,))
         }
-        if rate is not None:
-            return Estimator.of(made[rate])
         return Estimator(
-            name=f"real:{n_steps}",
-            settings={f"learning rate {one:g}": steps for one, steps in made.items()},
+            name=name,
+            settings={f"learning rate {one:g}": steps for one, steps in made.items()}
+            if rate is None
+            else {None: made[rate]},
             metrics=() if config.metric else TUNED_METRICS,
         )
     if name not in ZERO_COST:
