@@ -12,7 +12,14 @@ from typing import TypeVar
 from nasgtn.artefacts import write_text
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, UnknownNameError
-from nasgtn.estimates import Comparison, Estimate, Known, estimate, mean_scores
+from nasgtn.estimates import (
+    Comparison,
+    Estimate,
+    Known,
+    estimate,
+    mean_scores,
+    rung_estimates,
+)
 from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.proxy import ProxyConfig, RealSteps
@@ -200,7 +207,7 @@ def compare(
             ]
             for setting, evaluator in estimator.settings.items()
         }
-        estimates.append(_best_setting(estimator, evaluations, known, config.seed))
+        estimates += _best_setting(estimator, evaluations, known, config.seed)
     return Comparison(
         n_architectures=len(architectures),
         seed=config.seed,
@@ -292,8 +299,11 @@ def _best_setting(
     evaluations: Mapping[str | None, Sequence[Evaluation]],
     known: Mapping[str, Known],
     seed: int,
-) -> Estimate:
-    """Judge an estimator by its best setting; trying the others was preparation."""
+) -> list[Estimate]:
+    """Judge an estimator by its best setting, at its end and at the rungs before, if it has any.
+
+    Trying the other settings was preparation.
+    """
 
     def merit(setting: str | None) -> float:
         scores = mean_scores(evaluations[setting])
@@ -303,11 +313,15 @@ def _best_setting(
 
     best = max(evaluations, key=merit)
     others = [one.seconds for name, row in evaluations.items() if name != best for one in row]
-    return replace(
-        estimate(estimator.name, evaluations[best], known, seed=seed),
-        setting=best,
-        preparation_seconds=estimator.preparation_seconds + sum(others),
-    )
+    rungs = rung_estimates({estimator.name: evaluations[best]}, known, seed=seed)
+    return [
+        replace(
+            row,
+            setting=best,
+            preparation_seconds=estimator.preparation_seconds + sum(others),
+        )
+        for row in (estimate(estimator.name, evaluations[best], known, seed=seed), *rungs[:-1])
+    ]
 
 
 class _Records:

@@ -7,12 +7,19 @@ from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from nasgtn.estimates import Estimate, Gain, Known, estimate, gain, mean_scores
+from nasgtn.estimates import (
+    Estimate,
+    Gain,
+    Known,
+    estimate,
+    gain,
+    mean_scores,
+    rung_estimates,
+)
 from nasgtn.records import Evaluation
 from nasgtn.report.classes import ClassResult, Confusion, class_results
 from nasgtn.report.data import RunData
 from nasgtn.report.pareto import Front, pareto_front
-from nasgtn.report.rungs import rung_estimates
 
 PROXY = "gtn"
 """Name of the evaluator whose scores steer the search."""
