@@ -62,14 +62,14 @@ class ValidatedTruth:
             save_weights(trained.network, self._folder / weights_name(architecture.id, seed))
         return Scores(
             score=trained.validation_accuracy,
-            metrics={
-                "validation_accuracy": trained.validation_accuracy,
-                "validation_loss": trained.validation_loss,
-                "n_epochs": trained.n_epochs,
-                "n_steps": trained.n_steps,
-            },
+            metrics={**trained.metrics, "n_steps": trained.n_steps},
             curve=trained.curve,
         )
+
+
+def read_anchors(folder: Path) -> list[Evaluation]:
+    """Read the records of those anchors that could be trained; none where there is no file."""
+    return [record for record in read_records(folder / ANCHORS) if record.score is not None]
 
 
 def merit_of(truth: Truth, folder: Path | None = None) -> Evaluator:
@@ -92,6 +92,7 @@ def evaluate_anchors(
     folder: Path | None,
     *,
     seed: int,
+    known: Sequence[Evaluation] = (),
     progress: Progress = silent,
 ) -> list[Evaluation]:
     """Measure the merit of every anchor, a line in `anchors.jsonl` each.
@@ -101,6 +102,8 @@ def evaluate_anchors(
         architectures: The anchors.
         folder: Of the run; what its file holds is not done again. None: nothing is kept.
         seed: Of every training.
+        known: Evaluations by the same truth that are kept elsewhere; those of this seed are taken
+            over.
         progress: Told after each of them.
 
     Returns:
@@ -110,12 +113,14 @@ def evaluate_anchors(
     if folder is not None:
         mend_lines(folder / ANCHORS)
         done = {one.architecture_id: one for one in read_records(folder / ANCHORS)}
+    elsewhere = {one.architecture_id: one for one in known if one.seed == seed}
     todo = [architecture for architecture in architectures if architecture.id not in done]
     n, n_before = len(architectures), len(architectures) - len(todo)
     if todo:
         progress("anchors", n_before, n)
     for number, architecture in enumerate(todo, start=n_before + 1):
-        done[architecture.id] = evaluate(truth, architecture, seed=seed)
+        record = elsewhere.get(architecture.id)
+        done[architecture.id] = record or evaluate(truth, architecture, seed=seed)
         if folder is not None:
             append_record(folder / ANCHORS, done[architecture.id])
         progress("anchors", number, n)

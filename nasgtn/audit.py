@@ -17,20 +17,20 @@ from torch import Tensor, nn
 from nasgtn.data import Part, Splits, pixels
 from nasgtn.distances import Labels, Points, centres, likeness, nearest, spread
 from nasgtn.errors import ArtefactError
+from nasgtn.evaluation.lessons import BATCH_SIZE, Lesson, teach_network
 from nasgtn.evaluation.proxy import real_batches
 from nasgtn.findings import ALMOST_ALL, Audit, ClassFindings, Copying, Pair
-from nasgtn.gtn import InnerLoopConfig, Learner, SyntheticData, TrainedGenerator, unroll
+from nasgtn.gtn import InnerLoopConfig, SyntheticData, TrainedGenerator
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed, torch_rng
 from nasgtn.spaces import SearchSpace
 from nasgtn.task import Task
-from nasgtn.training import Measured, TrainingConfig, measure, measured, train
+from nasgtn.training import Measured, TrainingConfig, measure, train
 
 N_NETWORKS = 8
 """Random networks that are taught: after a few steps they differ much in what they recognise."""
 MAX_POINTS = 2000
 """Images of a kind that are compared in pairs, at most."""
-BATCH_SIZE = 512
 MAX_PAIRS = 12
 MAX_SIDE = 64
 """Pixels of a pair's images, at most."""
@@ -177,26 +177,16 @@ def _teach(
     inner_loop: InnerLoopConfig,
     seed: int,
 ) -> _Lesson:
-    network = space.sample_network(seed, splits.task).to(data.images.device)
-    learner = Learner(network, owned=True)
     n_steps, batch_size = data.images.shape[:2]
-    batches = real_batches(splits.train, splits.task.n_classes, (n_steps, batch_size), seed=seed)
-    real = SyntheticData(*batches, data.learning_rates, data.momenta)
-    found = []
-    for lesson in (data, real):
-        taught = unroll(learner, learner.initial, lesson, inner_loop).parameters[n_steps]
-        found.append(_measure_learner(learner, taught, splits.validation))
+    drawn = real_batches(splits.train, splits.task.n_classes, (n_steps, batch_size), seed=seed)
+    real = SyntheticData(*drawn, data.learning_rates, data.momenta)
+    found = (
+        teach_network(space, splits.task, Lesson(batches, inner_loop), seed=seed).measure(
+            splits.validation
+        )
+        for batches in (data, real)
+    )
     return _Lesson(seed, *found)
-
-
-@torch.no_grad()
-def _measure_learner(
-    learner: Learner, parameters: Float[Tensor, " params"], part: Part
-) -> Measured:
-    """Classify a part in batches of one size, as the statistics of each are what it sees."""
-    batches = part.images.tensor_split(-(-len(part) // BATCH_SIZE))
-    logits = torch.cat([learner.logits(parameters, batch) for batch in batches])
-    return measured(logits, part.labels)
 
 
 class _Spreads(NamedTuple):

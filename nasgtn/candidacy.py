@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from nasgtn.estimates import CALIBRATED, FUSED, WITHOUT
 from nasgtn.fusion import (
     MIN_LABELS,
     PARTS,
+    STD,
     Prediction,
     calibrate,
     expected_improvement,
     normal_scores,
     summed_log_ranks,
     upper_confidence_bound,
+    weightings,
 )
 from nasgtn.records import Evaluation
 
-FUSED, CALIBRATED = "fused", "calibrated"
-"""Names of the fused score without labels, and of the one that anchors calibrated."""
-WITHOUT = " without gtn"
 FUSIONS = (FUSED, FUSED + WITHOUT, CALIBRATED, CALIBRATED + WITHOUT)
 
 
@@ -49,14 +49,15 @@ class Pool:
                     scores[record.evaluator][place] = record.score
         return cls(ids=tuple(places), scores=scores, seconds=seconds)
 
-    def table(self, *, with_gtn: bool = True) -> tuple[NDArray[np.float64], list[float]]:
-        """Return features (archs, parts), and the weight of each part."""
+    def table(self, *, with_gtn: bool = True) -> tuple[NDArray[np.float64], list[list[float]]]:
+        """Return features (archs, parts), and the parts' weights in each sum."""
         names = [part for part in self.scores if with_gtn or part != "gtn"]
-        return np.column_stack([self.scores[name] for name in names]), [PARTS[n] for n in names]
+        return np.column_stack([self.scores[name] for name in names]), weightings(names)
 
     def fused(self, *, with_gtn: bool = True) -> NDArray[np.float64]:
         """Score every architecture without any label."""
-        return summed_log_ranks(*self.table(with_gtn=with_gtn))
+        features, weights = self.table(with_gtn=with_gtn)
+        return summed_log_ranks(features, weights[0])
 
     def took(self, *, with_gtn: bool = True) -> NDArray[np.float64]:
         """Sum the seconds that each architecture's parts took."""
@@ -110,6 +111,9 @@ def fused_records(
 ) -> list[Evaluation]:
     """Make the evaluations of the fused scores, with and without the proxy, for the report.
 
+    Calibrated ones have the metric `STD`, so that what was foretold can be held against what
+    verification finds.
+
     Args:
         pool: Candidates and anchors.
         proxy: The candidates' evaluations by the proxy.
@@ -117,10 +121,12 @@ def fused_records(
         seed: Of the calibration.
     """
     columns = {FUSED: (pool.fused(), True), FUSED + WITHOUT: (pool.fused(with_gtn=False), False)}
+    spreads: dict[str, NDArray[np.float64]] = {}
     for name, with_gtn in ((CALIBRATED, True), (CALIBRATED + WITHOUT, False)):
         prediction = pool.calibrated(labels, seed=seed, with_gtn=with_gtn)
         if prediction is not None:
             columns[name] = prediction.mean, with_gtn
+            spreads[name] = prediction.std
     places = {name: place for place, name in enumerate(pool.ids)}
     return [
         replace(
@@ -129,7 +135,9 @@ def fused_records(
             score=float(values[places[one.architecture_id]]),
             seconds=float(pool.took(with_gtn=with_gtn)[places[one.architecture_id]]),
             failure=None,
-            metrics={},
+            metrics={STD: float(spreads[name][places[one.architecture_id]])}
+            if name in spreads
+            else {},
             curve=(),
         )
         for name, (values, with_gtn) in columns.items()

@@ -13,6 +13,8 @@ from nasgtn.artefacts import write_text
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, UnknownNameError
 from nasgtn.estimates import (
+    CALIBRATED,
+    FUSED,
     Comparison,
     Estimate,
     Known,
@@ -23,7 +25,7 @@ from nasgtn.estimates import (
 from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.proxy import ProxyConfig, RealSteps
-from nasgtn.fusion import PARTS, calibrate, summed_log_ranks
+from nasgtn.fusion import calibrate, summed_log_ranks, weightings
 from nasgtn.gtn import GtnConfig
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
@@ -33,7 +35,7 @@ from nasgtn.spaces import Architecture, SearchSpace
 from nasgtn.spaces.cost import Cost, measure_cost
 from nasgtn.task import Task
 
-GENERATED = ("gtn", "fused", "calibrated")
+GENERATED = ("gtn", FUSED, CALIBRATED)
 """Names of the estimators that a trained generator is part of."""
 ESTIMATORS = (*GENERATED, "real:N", "real:N@RATE", *ZERO_COST)
 """Names of the estimators; N is a number of steps on real batches, RATE their learning rate.
@@ -41,7 +43,10 @@ Without RATE the best of `RATES` counts."""
 RATES = (0.01, 0.02, 0.035, 0.05, 0.07, 0.1)
 """Learning rates that `real:N` tries: the generator learned its own, and an opponent of one fixed
 rate is judged on how well that fits. They surround the optimiser's default of 0.05, and both ends
-ordered worse than the middle on digits (results/benchmarks/digits_convnet/table.csv)."""
+ordered worse than the middle on digits (records in results/benchmarks/digits_convnet/)."""
+
+TUNED_METRICS = ("soft_accuracy", "accuracy", "loss", "training_loss", "late_training_loss")
+"""Scores that `real:N` tries where `proxy.metric` sets none: the generator learns its own."""
 
 T = TypeVar("T")
 
@@ -74,6 +79,8 @@ class Estimator:
     settings: Mapping[str | None, Evaluator]
     """By what tells them apart; None where there is one alone. Of several the one counts that
     agrees best with the truth: judged in its favour, on the architectures that are compared."""
+    metrics: Sequence[str] = ()
+    """Numbers in its records that may be the score, each a setting too; none: the score alone."""
     preparation_seconds: float = 0.0
     """Spent once, before the first architecture."""
 
@@ -131,11 +138,12 @@ def make_estimator(
             one: RealSteps(space, small, batches, config, gtn.inner_loop, learning_rate=one)
             for one in (RATES if rate is None else (rate,))
         }
-        if rate is not None:
-            return Estimator.of(made[rate])
         return Estimator(
-            name=f"real:{n_steps}",
-            settings={f"learning rate {one:g}": steps for one, steps in made.items()},
+            name=name,
+            settings={f"learning rate {one:g}": steps for one, steps in made.items()}
+            if rate is None
+            else {None: made[rate]},
+            metrics=() if config.metric else TUNED_METRICS,
         )
     if name not in ZERO_COST:
         raise UnknownNameError.of("estimator", name, ESTIMATORS)
@@ -235,13 +243,13 @@ def _fused(
         for one in (*architectures, *anchors)
     ]
     features = [[math.nan if e.score is None else e.score for e in row] for row in table]
-    weights = [PARTS[name] for name in fusion.parts]
+    weights = weightings(list(fusion.parts))
     if fusion.anchors:
         merits = [math.nan if one.score is None else one.score for one in fusion.anchors]
         labels = [math.nan] * len(architectures) + merits
         scores = calibrate(features, labels, seed=config.seed, weights=weights).mean
     else:
-        scores = summed_log_ranks(features, weights)
+        scores = summed_log_ranks(features, weights[0])
     return [
         replace(row[0], evaluator=fusion.name, score=score, failure=None, seconds=seconds)
         for row, score, seconds in zip(
@@ -302,26 +310,42 @@ def _best_setting(
 ) -> list[Estimate]:
     """Judge an estimator by its best setting, at its end and at the rungs before, if it has any.
 
-    Trying the other settings was preparation.
+    Trying the other settings was preparation. At a rung the score is the one that the evaluator
+    told there, whatever number is taken at the end.
     """
+    rows: dict[tuple[str | None, str | None], Sequence[Evaluation]] = {
+        (setting, None): row for setting, row in evaluations.items()
+    }
+    if estimator.metrics:
+        rows = {
+            (setting, metric): [_scored_by(metric, one) for one in row]
+            for setting, row in evaluations.items()
+            for metric in estimator.metrics
+        }
 
-    def merit(setting: str | None) -> float:
-        scores = mean_scores(evaluations[setting])
+    def merit(place: tuple[str | None, str | None]) -> float:
+        scores = mean_scores(rows[place])
         both = [name for name in known if name in scores]
         rho = spearman([scores[name] for name in both], [known[name].truth for name in both])
         return -math.inf if rho is None else rho
 
-    best = max(evaluations, key=merit)
-    others = [one.seconds for name, row in evaluations.items() if name != best for one in row]
-    rungs = rung_estimates({estimator.name: evaluations[best]}, known, seed=seed)
+    best = max(rows, key=merit)
+    others = [one.seconds for name, row in evaluations.items() if name != best[0] for one in row]
+    end = replace(
+        estimate(estimator.name, rows[best], known, seed=seed),
+        setting=", ".join(part.replace("_", " ") for part in best if part) or None,
+    )
+    rungs = rung_estimates({estimator.name: evaluations[best[0]]}, known, seed=seed)
+    before = estimator.preparation_seconds + sum(others)
     return [
-        replace(
-            row,
-            setting=best,
-            preparation_seconds=estimator.preparation_seconds + sum(others),
-        )
-        for row in (estimate(estimator.name, evaluations[best], known, seed=seed), *rungs[:-1])
+        replace(row, preparation_seconds=before)
+        for row in (end, *(replace(rung, setting=best[0]) for rung in rungs[:-1]))
     ]
+
+
+def _scored_by(metric: str, record: Evaluation) -> Evaluation:
+    """Take another number of the record as its score."""
+    return record if record.score is None else replace(record, score=record.metrics[metric])
 
 
 class _Records:

@@ -10,6 +10,11 @@ import numpy as np
 from nasgtn.ranking import Agreement, Interval, agreement, partial_spearman, spearman_gain
 from nasgtn.records import Evaluation
 
+FUSED, CALIBRATED = "fused", "calibrated"
+"""Names of the fused score without labels, and of the one that anchors calibrated."""
+WITHOUT = " without gtn"
+"""Added to these names where the proxy is left out."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Known:

@@ -25,16 +25,20 @@ from sklearn.model_selection import RepeatedKFold
 Floats = NDArray[np.float64]
 
 PARTS = {
-    "gtn": 3.0,
-    "flops": 1.0,
-    "jacob_cov": 1.0,
-    **dict.fromkeys(("params", "synflow", "naswot", "grad_norm"), 0.0),
+    "gtn": 2.0,
+    **dict.fromkeys(("flops", "jacob_cov", "synflow", "naswot"), 1.0),
+    **dict.fromkeys(("params", "grad_norm"), 0.0),
 }
 """Evaluators that the fused score is made of, and how often each counts in the sum (chosen on
-development networks); what counts nothing there is for the calibration to use."""
+development networks of two spaces); what counts nothing is for the calibration to use."""
+PROXY_FIRST = {**PARTS, "gtn": 3.0, "synflow": 0.0, "naswot": 0.0}
+"""Another sum, for spaces whose untrained networks say little; the labels of a calibration choose
+between the two."""
 MIN_LABELS = 8
 """Fewer labelled architectures calibrate nothing: five folds would hold one or two each."""
 N_FOLDS, N_REPEATS = 5, 2
+STD = "std"
+"""Metric of a calibrated score in the records: its `Prediction.std`."""
 PENALTIES = np.logspace(-1, 3, 9)
 """Of the ridge; the features have unit variance."""
 
@@ -87,19 +91,25 @@ def normal_scores(values: ArrayLike) -> Floats:
     return scores
 
 
+def weightings(parts: Sequence[str]) -> list[list[float]]:
+    """Give these parts their weights in each of the sums that a calibration chooses from."""
+    return [[weights[part] for part in parts] for weights in (PARTS, PROXY_FIRST)]
+
+
 def calibrate(
     features: ArrayLike, labels: ArrayLike, *, seed: int, weights: ArrayLike | None = None
 ) -> Prediction:
     """Learn from the labelled architectures what the summed log-ranks get wrong.
 
     Every model adds a correction to the line that fits the sum. The one of least error in
-    cross-validation is taken; the line alone where no other is better by a standard error.
+    cross-validation is taken; the line alone where no other is better by a standard error. So is
+    the sum itself, where there are several: the first one unless another is better.
 
     Args:
         features: (archs, features), higher is better, of all architectures; NaN ranks lowest.
         labels: (archs), true accuracies, higher is better; NaN where there is none.
         seed: Decides the folds of the cross-validation and the trees.
-        weights: Of each feature in the sum; None: 1.
+        weights: Of each feature in the sum, or one row of them a sum; None: 1.
 
     Returns:
         A prediction for every architecture, the labelled ones included.
@@ -111,12 +121,16 @@ def calibrate(
     known = ~np.isnan(truth)
     if known.sum() < MIN_LABELS:
         raise ValueError(f"at least {MIN_LABELS} labels are needed, got {known.sum()}")
-    inputs = _inputs(table, weights)
-    x, y = inputs[known], normal_scores(truth[known])
+    rows = np.ones((1, table.shape[1])) if weights is None else np.atleast_2d(weights)
+    sums = {str(number): _inputs(table, row) for number, row in enumerate(rows)}
+    y = normal_scores(truth[known])
+    lines = {name: _left_out(_line, inputs[known], y, seed) for name, inputs in sums.items()}
+    inputs = sums[_choose(lines, "0")]
+    x = inputs[known]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a bound of the kernel is reached
         squares = {name: _left_out(make, x, y, seed) for name, make in MODELS.items()}
-        best = _choose(squares)
+        best = _choose(squares, LINE)
         mean, spread = _predict(MODELS[best](seed), x, y, inputs)
     errors = {name: float(np.sqrt(found.mean())) for name, found in squares.items()}
     scale = errors[best] / max(float(np.sqrt(np.mean(spread[known] ** 2))), 1e-9)
@@ -179,11 +193,11 @@ MODELS: dict[str, Callable[[int], Model]] = {
 }
 
 
-def _choose(squares: dict[str, Floats]) -> str:
-    """Take the model of least squared error, if it beats the line by a standard error."""
+def _choose(squares: dict[str, Floats], usual: str) -> str:
+    """Take what has the least squared error, if it beats the usual one by a standard error."""
     best = min(squares, key=lambda name: float(squares[name].mean()))
-    gains = squares[LINE] - squares[best]
-    return best if gains.mean() > gains.std(ddof=1) / math.sqrt(len(gains)) else LINE
+    gains = squares[usual] - squares[best]
+    return best if gains.mean() > gains.std(ddof=1) / math.sqrt(len(gains)) else usual
 
 
 def _predict(model: Model, x: Floats, y: Floats, inputs: Floats) -> tuple[Floats, Floats]:
@@ -207,7 +221,7 @@ def _left_out(make: Callable[[int], Model], x: Floats, y: Floats, seed: int) -> 
     return total
 
 
-def _inputs(table: Floats, weights: ArrayLike | None) -> Floats:
+def _inputs(table: Floats, weights: ArrayLike) -> Floats:
     """Normal scores of every feature, and, last, of their summed log-ranks: a first guess."""
     columns: Sequence[Floats] = [*table.T, summed_log_ranks(table, weights)]
     return np.column_stack([normal_scores(column) for column in columns])

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from nasgtn.candidacy import CALIBRATED, FUSED
+from nasgtn.estimates import CALIBRATED, FUSED
 from nasgtn.report import RunData, Summary, words
 from nasgtn.report.summary import Verified
 

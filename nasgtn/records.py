@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from nasgtn.artefacts import write_text
 from nasgtn.errors import ArtefactError
@@ -37,8 +38,8 @@ class Evaluation:
     """Score after a number of steps or epochs, in order."""
 
     def __post_init__(self) -> None:
-        assert (self.score is None) == (self.failure is not None)
-        assert self.score is None or math.isfinite(self.score)
+        assert (self.score is None) == (self.failure is not None), "a score, or a failure"
+        assert self.score is None or math.isfinite(self.score), "a score must be finite"
 
 
 def append_record(path: Path, record: Evaluation) -> None:
@@ -86,6 +87,8 @@ def write_records(path: Path, records: Iterable[Evaluation]) -> None:
 def read_records(path: Path) -> list[Evaluation]:
     """Read a JSON Lines file; a missing file is empty, a torn last line is left out.
 
+    A line with NaN or infinity, which nasgtn never writes, counts as an evaluation that failed.
+
     Raises:
         ArtefactError: Another line is no record.
     """
@@ -97,7 +100,7 @@ def read_records(path: Path) -> list[Evaluation]:
         if not line:
             continue
         try:
-            values = json.loads(line)
+            values = _finite(line)
             curve = tuple((int(step), float(score)) for step, score in values.pop("curve"))
             records.append(Evaluation(**values, curve=curve))
         except (ValueError, TypeError, KeyError, AttributeError, AssertionError) as error:
@@ -105,3 +108,19 @@ def read_records(path: Path) -> list[Evaluation]:
                 break
             raise ArtefactError(f"{path}, line {number}: not an evaluation ({error})") from error
     return records
+
+
+def _finite(line: str) -> dict[str, Any]:  # the fields of an Evaluation
+    """Read one line; what is not finite becomes the failure of the evaluation."""
+    found: list[str] = []
+    values: dict[str, Any] = json.loads(line, parse_constant=found.append)
+    if not found:
+        return values
+    return {
+        **values,
+        "score": None,
+        "failure": values["failure"] or f"the record has {found[0]} where a number must be",
+        "metrics": {k: number for k, number in values["metrics"].items() if number is not None},
+        "curve": [],
+        "seconds": values["seconds"] or 0.0,
+    }

@@ -30,7 +30,7 @@ from nasgtn.artefacts import (
 from nasgtn.candidacy import FUSIONS
 from nasgtn.configuration import RunConfig, config_tables, read_config
 from nasgtn.data import pixels
-from nasgtn.errors import NasgtnError
+from nasgtn.errors import ArtefactError, NasgtnError
 from nasgtn.facts import ENVIRONMENT, TASK, VERSIONS, read_facts
 from nasgtn.findings import read_audit
 from nasgtn.gtn import SyntheticData, TrainedGenerator, load_generator
@@ -94,7 +94,7 @@ def run_data(folder: Path) -> RunData:
     baselines = read_records(folder / BASELINES)
     generator = _generator(folder, task)
     synthetic = generator.synthesise() if generator else None
-    searched = (folder / PROXY).exists()
+    trials, important, gap = _studied(place, proxy) if (folder / PROXY).exists() else ([], {}, "")
     return RunData(
         name=folder.resolve().name,
         command=f"nasgtn search --config {_shown(folder / CONFIG)}",
@@ -106,10 +106,11 @@ def run_data(folder: Path) -> RunData:
         descriptions={
             one.architecture_id: _description(space, one.choices) for one in (*proxy, *control)
         },
-        history=history(place) if searched else [],
+        history=trials,
         verification=verification,
         baselines=baselines,
-        importances=importances(place) if searched else {},
+        importances=important,
+        gaps=[gap] if gap else [],
         meta_training=read_rows(folder / META_TRAINING),
         synthetic=_pictures(synthetic, task) if synthetic else None,
         layers=_winner_layers(folder, space, task),
@@ -153,6 +154,20 @@ def run_result(folder: Path) -> RunResult:
         seconds=sum(summary.costs.stages.values()),
         costs=summary.costs,
     )
+
+
+def _studied(
+    place: StudyPlace, proxy: Sequence[Evaluation]
+) -> tuple[list[dict[str, Any]], dict[str, float], str]:
+    """Read the trials of a search, and what mattered; or say why the study cannot be read."""
+    try:
+        trials = history(place)
+        known = {one.architecture_id for one in proxy}
+        if trials and known and not any(trial["architecture_id"] in known for trial in trials):
+            return [], {}, f"{place.shown} holds a study of another search"
+        return trials, importances(place), ""
+    except ArtefactError as error:
+        return [], {}, str(error)
 
 
 def _pictures(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
+from nasgtn.anchors import read_anchors
 from nasgtn.artefacts import ANCHORS, BASELINES, CONTROL, PROXY, VERIFICATION
 from nasgtn.candidacy import FUSIONS, Pool, fused_records, rate
 from nasgtn.evaluation import Evaluator, evaluate
@@ -85,7 +86,7 @@ def _score_pool(
     """Score candidates, anchors and control by every part of the fused score, and fuse."""
     folder, seed = run.folder, run.config.seed
     scored = comparable([*read_records(folder / PROXY), *control])
-    anchors = [one for one in read_records(folder / ANCHORS) if one.score is not None]
+    anchors = read_anchors(folder)
     known = {one.architecture_id for one in scored}
     proxy = GtnProxy.of(generator, run.space, run.splits, run.config.proxy)
     before = {
@@ -93,7 +94,7 @@ def _score_pool(
         for one in read_records(folder / BASELINES)
         if one.evaluator == proxy.name
     }
-    others = [
+    unsearched = [
         before.get(one.architecture_id)
         or evaluate(proxy, run.space.architecture(one.choices), seed=proxy_seed(seed))
         for one in anchors
@@ -101,15 +102,16 @@ def _score_pool(
     ]
     free = [made(run.space, run.splits.task, run.splits.train) for made in ZERO_COST.values()]
     found = evaluate_baselines(
-        free, [*scored, *others], run.space, folder, seed=seed, progress=progress
+        free, [*scored, *unsearched], run.space, folder, seed=seed, progress=progress
     )
-    pool = Pool.of([one.architecture_id for one in (*scored, *others)], found)
-    labels = {one.architecture_id: one.score for one in anchors if one.score is not None}
-    fused = {one.architecture_id for one in found if one.evaluator in FUSIONS}
-    if not known <= fused:  # ranks are those of the whole pool: all of them are made again
-        unfused = [one for one in found if one.evaluator not in FUSIONS]
-        again = fused_records(pool, scored, labels, seed=seed)
-        write_records(folder / BASELINES, [*unfused, *again])
+    pool = Pool.of([one.architecture_id for one in (*scored, *unsearched)], found)
+    labels = _labels(folder, ())  # before any is verified
+    fused = fused_records(pool, scored, labels, seed=seed)
+    done = {(one.evaluator, one.architecture_id) for one in found}
+    if any((one.evaluator, one.architecture_id) not in done for one in fused):
+        # Ranks are those of the whole pool, so all are written again.
+        others = [one for one in found if one.evaluator not in FUSIONS]
+        write_records(folder / BASELINES, [*others, *fused])
     return pool
 
 
@@ -134,9 +136,9 @@ def _next_candidates(
 def _labels(folder: Path, verified: Collection[str]) -> dict[str, float]:
     """Read the validation accuracies of the anchors, and of those that are `verified`."""
     found: dict[str, list[float]] = {}
-    for record in read_records(folder / ANCHORS):
-        if record.score is not None:
-            found.setdefault(record.architecture_id, []).append(record.score)
+    for record in read_anchors(folder):
+        assert record.score is not None
+        found.setdefault(record.architecture_id, []).append(record.score)
     for record in read_records(folder / VERIFICATION):
         if record.score is not None and record.architecture_id in verified:
             accuracy = record.metrics["validation_accuracy"]
@@ -205,4 +207,5 @@ def _real_steps(run: Run, generator: TrainedGenerator) -> Evaluator:
     batches = n_steps, generator.config.curriculum.batch_size
     small = run.splits.shrunk(generator.config.image_size)
     inner_loop = generator.config.inner_loop
-    return RealSteps(run.space, small, batches, run.config.proxy, inner_loop)
+    proxy = run.config.proxy.scored_by(generator.config.meta_training.rank_score)
+    return RealSteps(run.space, small, batches, proxy, inner_loop)

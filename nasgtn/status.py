@@ -97,7 +97,7 @@ def status(folder: Path) -> RunStatus:
         {name: max(0, wanted[name] - done[name]) for name in STAGES[_place(stage) :]},
         {
             "anchors": 0.0 if table else _pace(anchors),
-            "gtn": _mean([float(step["seconds"]) for step in steps]),
+            "gtn": _mean([_seconds(step) for step in steps]),
             "search": _pace(proxy, workers),
             "verification": 0.0 if table else _pace(verified or anchors),
         },
@@ -119,7 +119,7 @@ def status(folder: Path) -> RunStatus:
         verified=done["verification"],
         verified_wanted=wanted["verification"],
         leaders=rank_leaders(proxy, verified),
-        seconds=sum(float(step["seconds"]) for step in steps)
+        seconds=sum(map(_seconds, steps))
         + _spent(anchors, [*proxy, *read_records(folder / CONTROL)], verified),
         table=table,
         charged=_spent(anchors, (), verified) if table else 0.0,
@@ -163,11 +163,25 @@ def rank_leaders(
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read JSON Lines of a stage that may be writing them."""
+    """Read JSON Lines of a stage that may be writing them; NaN becomes None, as if skipped.
+
+    Raises:
+        ArtefactError: A line is no object.
+    """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1]]
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    rows = []
+    for number, line in enumerate(lines[:-1], start=1):  # the last one is empty, or torn
+        try:
+            rows.append(dict(json.loads(line, parse_constant=lambda _: None)))
+        except (ValueError, TypeError) as error:
+            raise ArtefactError(f"{path}, line {number}: not a JSON object ({error})") from error
+    return rows
+
+
+def _seconds(step: Mapping[str, Any]) -> float:
+    return float(step.get("seconds") or 0.0)
 
 
 def _leader(one: Evaluation, accuracy: float | None) -> Leader:

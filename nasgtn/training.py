@@ -106,6 +106,15 @@ class Trained:
     curve: tuple[tuple[int, float], ...]
     """Epoch and validation accuracy, in order."""
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What records keep of a training."""
+        return {
+            "validation_accuracy": self.validation_accuracy,
+            "validation_loss": self.validation_loss,
+            "n_epochs": self.n_epochs,
+        }
+
 
 def train(
     network: nn.Module,

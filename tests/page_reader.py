@@ -1,5 +1,6 @@
 """Reads a page as a browser would, and text that must not become part of it."""
 
+import itertools
 from html.parser import HTMLParser
 
 HOSTILE = (
@@ -33,3 +34,15 @@ class Reader(HTMLParser):
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
+
+
+def check_structure(page: Reader) -> list[str | None]:
+    """Headings are in order, table cells have headers, ids are unique; return the ids."""
+    levels = [int(tag[1]) for tag, _ in page.tags if tag in ("h1", "h2", "h3", "h4")]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    assert all("scope" in tag for tag in page.all("th"))
+    ids = [tag["id"] for _, tag in page.tags if "id" in tag]
+    assert len(ids) == len(set(ids))
+    return ids

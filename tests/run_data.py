@@ -1,5 +1,6 @@
 """A made-up run that looks like a real one, for the tests of report and dashboard."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -171,6 +172,30 @@ def make_run(
         learning_rates=[0.02 * 0.93**step for step in range(16)],
         momenta=[0.5 + 0.02 * step for step in range(16)],
         confusion=CONFUSION,
+    )
+
+
+def make_foretold() -> RunData:
+    """Make the same run with anchors, and with predictions that were made before verification."""
+    data = make_run()
+    first = data.verification[0]
+    accuracies = np.linspace(0.8, 0.98, 12).tolist()
+    predictions = [
+        dataclasses.replace(
+            one,
+            evaluator="calibrated",
+            score=8 * ((one.score or 0.0) - 0.93),
+            metrics={"std": 0.5},
+        )
+        for one in data.verification
+    ]
+    return dataclasses.replace(
+        data,
+        anchors=[
+            dataclasses.replace(first, architecture_id=f"anchor {i}", score=accuracy)
+            for i, accuracy in enumerate(accuracies)
+        ],
+        baselines=[*data.baselines, *predictions],
     )
 
 

@@ -5,7 +5,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from nasgtn.candidacy import CALIBRATED, FUSED, WITHOUT, Pool, fused_records, rate
+from nasgtn.candidacy import Pool, fused_records, rate
+from nasgtn.estimates import CALIBRATED, FUSED, WITHOUT
 from nasgtn.fusion import PARTS, calibrate, summed_log_ranks
 from nasgtn.records import Evaluation
 

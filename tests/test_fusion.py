@@ -147,3 +147,24 @@ def test_acquisitions_against_sampling() -> None:
 def test_normal_scores_are_quantiles() -> None:
     scores = normal_scores([3.0, 1.0, 2.0])
     assert scores == pytest.approx(norm.ppf([2.625 / 3.25, 0.625 / 3.25, 0.5]))
+
+
+def test_labels_choose_between_sums() -> None:
+    rng = np.random.default_rng(0)
+    quality = rng.normal(size=100)
+    features = np.column_stack([quality + 0.1 * rng.normal(size=100), rng.normal(size=100)])
+    labels = masked(quality, 24)
+    good, bad = [1.0, 0.0], [0.0, 1.0]
+    alone = calibrate(features, labels, seed=0, weights=good)
+    for weights in ([good, bad], [bad, good]):
+        found = calibrate(features, labels, seed=0, weights=weights)
+        assert found.mean == pytest.approx(alone.mean)
+
+
+def test_the_first_sum_stays_where_no_other_is_better() -> None:
+    features, quality = toy()
+    labels = masked(quality, 24)
+    usual, other = [1.0, 1.0, 0.0], [1.0, 0.98, 0.0]
+    alone = calibrate(features, labels, seed=0, weights=usual)
+    found = calibrate(features, labels, seed=0, weights=[usual, other])
+    assert found.mean == pytest.approx(alone.mean)

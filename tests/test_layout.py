@@ -1,4 +1,4 @@
-"""The house keeps its shape: sizes, places, light imports, pins, and what README.md must say."""
+"""The house keeps its shape: sizes, places, light imports, pins, and what its pages must say."""
 
 import configparser
 import re
@@ -19,6 +19,7 @@ from nasgtn.spaces.catalogue import find_space
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 SETUP = configparser.ConfigParser()
 SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
 MODULES = sorted([*(ROOT / "nasgtn").rglob("*.py"), *(ROOT / "search_spaces").glob("*.py")])
@@ -107,8 +108,8 @@ def commands(group: click.Group, prefix: str) -> list[str]:
 
 
 @pytest.mark.parametrize("command", commands(cli, "nasgtn"))
-def test_readme_mentions_every_command(command: str) -> None:
-    assert command in README
+def test_the_page_of_commands_has_every_command(command: str) -> None:
+    assert command in COMMANDS
 
 
 @pytest.mark.parametrize(
@@ -119,8 +120,8 @@ def test_readme_mentions_every_command(command: str) -> None:
         if isinstance(value, type) and issubclass(value, errors.NasgtnError)
     ],
 )
-def test_readme_mentions_every_error(name: str) -> None:
-    assert f"`{name}`" in README
+def test_the_page_of_commands_has_every_error(name: str) -> None:
+    assert f"`{name}`" in COMMANDS
 
 
 def test_readme_starts_with_the_two_commands() -> None:
@@ -128,8 +129,8 @@ def test_readme_starts_with_the_two_commands() -> None:
 
 
 def test_every_setting_that_is_shown_exists() -> None:
-    """`--set` in README.md and Makefile names keys of the configuration and options of spaces."""
-    shown = README + (ROOT / "Makefile").read_text(encoding="utf-8")
+    """What `--set` is shown with: keys of the configuration, and options of spaces."""
+    shown = README + COMMANDS + (ROOT / "Makefile").read_text(encoding="utf-8")
     settings = re.findall(r"--set ([a-z_.0-9]+=[^\s`]+)", shown.replace("SECTION.KEY", "x"))
     settings.remove("section.key=value")
     assert len(settings) > 4

@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import fcntl
 import json
@@ -5,10 +6,12 @@ import math
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from command_line import TINY_SPACE, write_toy_archive
 from nasgtn.anchors import AnchorConfig
 from nasgtn.candidacy import Pool, rate
 from nasgtn.errors import ArtefactError, InvalidSpaceError, NasgtnError
+from nasgtn.fusion import MIN_LABELS
 from nasgtn.gtn import load_generator
 from nasgtn.pipeline import (
     RunConfig,
@@ -195,6 +199,20 @@ def test_the_control_is_scored_as_the_candidates_and_is_no_anchor(run: RunResult
     assert run.costs.stages["control"] == pytest.approx(spent)
 
 
+def test_fused_scores_that_a_kill_left_out_are_added(copied: Path) -> None:
+    def fused() -> list[tuple[str, str, float | None]]:
+        records = read_records(copied / "baselines.jsonl")
+        return [(r.evaluator, r.architecture_id, r.score) for r in records if r.score is not None]
+
+    before = fused()
+    lines = (copied / "baselines.jsonl").read_text().splitlines(keepends=True)
+    first = next(n for n, line in enumerate(lines) if '"evaluator": "fused"' in line)
+    (copied / "report.html").unlink()
+    keep_lines(copied / "baselines.jsonl", first + 3)
+    resume(copied)
+    assert sorted(fused()) == sorted(before)
+
+
 def test_rounds_of_verification_use_what_the_rounds_before_found_out(
     run: RunResult, config: RunConfig, tmp_path: Path
 ) -> None:
@@ -267,6 +285,72 @@ def test_torn_last_lines_are_left_out_of_the_report(copied: Path) -> None:
             file.write('{"evaluator": "gt')
     write_report(copied)
     assert (copied / "summary.json").read_text() == before
+
+
+def leave_no_study(path: Path) -> str:
+    path.unlink()
+    return "must be there, but is not"
+
+
+def leave_no_database(path: Path) -> str:
+    path.write_text("a text")
+    return "file is not a database"
+
+
+def leave_another_database(path: Path) -> str:
+    path.unlink()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE cats (name TEXT)")
+    return "no such table"
+
+
+def leave_another_study(path: Path) -> str:
+    path.unlink()
+    study = optuna.create_study(storage=f"sqlite:///{path}", study_name="proxy")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=12)
+    return "holds a study of another search"
+
+
+@pytest.mark.parametrize(
+    "leave", [leave_no_study, leave_no_database, leave_another_database, leave_another_study]
+)
+def test_the_report_does_without_a_foreign_study_and_leaves_it_alone(
+    leave: Callable[[Path], str], copied: Path
+) -> None:
+    path = copied / "study.db"
+    said = leave(path)
+    before = path.read_bytes() if path.exists() else None
+    page = write_report(copied).read_text()
+    for text in (said, "The trials of the search could not be read.", "The winner is"):
+        assert text in page
+    assert (path.read_bytes() if path.exists() else None) == before
+
+
+def test_what_was_foretold_was_written_before_anything_was_verified(
+    config: RunConfig, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+
+    def stop(stage: str, done: int, total: int, note: str = "") -> None:
+        if stage == "verification":
+            raise KeyboardInterrupt
+
+    anchors = replace(config.anchors, n=MIN_LABELS)
+    with pytest.raises(KeyboardInterrupt):
+        run_search(replace(config, anchors=anchors), folder, progress=stop)
+    assert read_records(folder / "verification.jsonl") == []
+    foretold = [r for r in read_records(folder / "baselines.jsonl") if r.evaluator == "calibrated"]
+    scored = [*read_records(folder / "proxy.jsonl"), *read_records(folder / "control.jsonl")]
+    ids = {r.architecture_id for r in scored if r.score is not None}
+    assert {r.architecture_id for r in foretold} == ids
+    assert all(r.metrics["std"] > 0 for r in foretold)
+    resume(folder)
+    after = [r for r in read_records(folder / "baselines.jsonl") if r.evaluator == "calibrated"]
+    assert after == foretold
+    summary = json.loads((folder / "summary.json").read_text())
+    known = {r.architecture_id for r in read_records(folder / "anchors.jsonl")}
+    verified = {r.architecture_id for r in read_records(folder / "verification.jsonl")}
+    assert len(summary["forecasts"]) == len(verified - known) > 0
 
 
 def test_the_summary_is_that_of_the_report(run: RunResult) -> None:

@@ -78,6 +78,24 @@ def test_a_damaged_line_is_one_clear_line(path: Path, damage: bytes) -> None:
         read_records(path)
 
 
+@pytest.mark.parametrize(
+    ("number", "other"),
+    [('"score": 0.75', '"score": NaN'), ('"loss": 1.5', '"loss": Infinity')],
+)
+def test_what_is_not_finite_is_a_failed_evaluation(path: Path, number: str, other: str) -> None:
+    append_record(path, replace(GOOD, score=0.75, metrics={"loss": 1.5, "accuracy": 0.5}))
+    append_record(path, GOOD)
+    text = path.read_text()
+    assert number in text
+    path.write_text(text.replace(number, other, 1))
+    wrong, right = read_records(path)
+    assert right == GOOD
+    assert wrong.score is None
+    assert wrong.failure == f"the record has {other.split()[1]} where a number must be"
+    assert wrong.metrics["accuracy"] == 0.5
+    assert wrong.choices == GOOD.choices
+
+
 def append_many(path: Path, name: str) -> None:
     for seed in range(200):
         append_record(path, replace(GOOD, architecture_id=name * 200, seed=seed))

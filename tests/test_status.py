@@ -11,7 +11,7 @@ from run_folder import write_config, write_lines, write_run
 
 from nasgtn.errors import ArtefactError
 from nasgtn.records import Evaluation
-from nasgtn.status import STAGES, rank_leaders, status
+from nasgtn.status import STAGES, rank_leaders, read_rows, status
 
 
 def record(name: str, score: float | None = 0.5, **more: object) -> Evaluation:
@@ -124,6 +124,23 @@ def test_a_configuration_that_is_not_whole_is_one_clear_line(tmp_path: Path) -> 
     config = tmp_path / "config.toml"
     config.write_text(config.read_text().replace("trials", "trails"))
     with pytest.raises(ArtefactError, match=r"must hold the whole configuration .* 'trials'"):
+        status(tmp_path)
+
+
+def test_meta_steps_without_a_loss_and_torn_lines_are_no_obstacle(tmp_path: Path) -> None:
+    write_config(tmp_path)
+    path = tmp_path / "meta_training.jsonl"
+    path.write_text('{"meta_loss": NaN, "seconds": 2.0}\n{"meta_loss": 1.0}\n{"meta_')
+    assert read_rows(path) == [{"meta_loss": None, "seconds": 2.0}, {"meta_loss": 1.0}]
+    found = status(tmp_path)
+    assert (found.meta_steps, found.seconds) == (2, 2.0)
+
+
+@pytest.mark.parametrize("line", ["no json", "[1, 2]", "3"])
+def test_a_damaged_meta_step_is_one_clear_line(tmp_path: Path, line: str) -> None:
+    write_config(tmp_path)
+    (tmp_path / "meta_training.jsonl").write_text(f"{{}}\n{line}\n")
+    with pytest.raises(ArtefactError, match=r"meta_training\.jsonl, line 2: not a JSON object"):
         status(tmp_path)
 
 

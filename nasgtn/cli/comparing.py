@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from nasgtn.anchors import read_anchors
 from nasgtn.artefacts import ANCHORS, GENERATOR_WEIGHTS, write_text
 from nasgtn.cli.generators import kept_generator
 from nasgtn.cli.tasks import space_of, splits_of
@@ -23,8 +24,8 @@ from nasgtn.comparison import (
 )
 from nasgtn.configuration import config_tables, environment, pick_device, versions
 from nasgtn.data import Splits
-from nasgtn.errors import InvalidConfigError
-from nasgtn.estimates import Comparison
+from nasgtn.errors import ArtefactError, InvalidConfigError
+from nasgtn.estimates import CALIBRATED, FUSED, WITHOUT, Comparison
 from nasgtn.evaluation import ZERO_COST, Evaluator, Named, TableTruth, TrainedTruth
 from nasgtn.evaluation.proxy import GtnProxy
 from nasgtn.fusion import MIN_LABELS, PARTS
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 TRAINED = "train"
 """The truth that is no table."""
+GENERATOR = ".generator"
+"""Ends the name of the folder of a comparison's first generator; the others have a number too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,15 +60,16 @@ class Request:
     """What judges: `TRAINED`, FILE:COLUMN of a table, or None: what the configuration says."""
     truth_seeds: int
     out: Path | None
-    """JSON Lines file of the truth. What depends on more settings is kept beside it, in files
-    that have a digest of these settings in their names."""
+    """JSON Lines file of the truth. What depends on more settings is kept beside it, under names
+    that have a digest of these settings: evaluations, and the generators, which do not depend on
+    how the proxy scores."""
 
 
 def run_comparison(config: "RunConfig", request: Request, *, progress: Progress) -> Comparison:
     """Compare estimators with the truth on random architectures of the configured space."""
     device = pick_device(config.device)
     space, splits = space_of(config), splits_of(config).to(device)
-    records = _records(config, request, splits)
+    kept = _kept(config, request, splits)
     space.check(splits.task, seed=config.seed)
     truth = truth_of(config, request.truth, space, splits)
     if request.truth_seeds > 1 and not isinstance(truth, TrainedTruth):
@@ -73,11 +77,11 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
             "--truth-seeds must be 1 with a table, which has one value an architecture, got "
             f"{request.truth_seeds}"
         )
-    if "calibrated" in request.estimators and not request.generator:
+    if CALIBRATED in request.estimators and not request.generator:
         n_anchors = config.anchors.n
         if n_anchors < MIN_LABELS:
             raise InvalidConfigError(
-                f"calibrated needs anchors.n of at least {MIN_LABELS}, got {n_anchors}"
+                f"{CALIBRATED} needs anchors.n of at least {MIN_LABELS}, got {n_anchors}"
             )
     given = request.generator and load_generator(
         request.generator, task=splits.task, device=device
@@ -89,7 +93,7 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
         exclude=frozenset(given.anchors if given else ()),
     )
     teachers = (
-        [_Teacher(suffix="", trained=given, anchors=_anchors(request.generator))]
+        [_Teacher(suffix="", trained=given, anchors=read_anchors(request.generator))]
         if given and request.generator
         else []
     )
@@ -97,7 +101,7 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
         make_estimator(name, space, splits, config.proxy, gtn=config.gtn)
     if not given and not set(GENERATED).isdisjoint(request.estimators):
         exclude = frozenset(one.id for one in architectures)
-        teachers = _teachers(config, request, (space, splits), records, exclude, progress=progress)
+        teachers = _teachers(config, request, (space, splits), kept, exclude, progress=progress)
     rows = _Rows(
         config=replace(config, gtn=given.config) if given else config,
         space=space,
@@ -111,7 +115,7 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
         ComparisonConfig(
             seed=config.seed,
             truth_seeds=request.truth_seeds,
-            records=records,
+            records=kept.records if kept else None,
             truth_records=request.out,
         ),
         costs=measure_costs(space, splits.task, architectures),
@@ -137,7 +141,7 @@ def _teachers(
     config: "RunConfig",
     request: Request,
     task: tuple[SearchSpace, Splits],
-    records: Path | None,
+    kept: "_Kept | None",
     exclude: frozenset[str],
     *,
     progress: Progress,
@@ -149,9 +153,7 @@ def _teachers(
     space, splits = task
     found = []
     for number in range(request.n_generators):
-        folder = records and records.with_name(
-            f"{records.name}.generator{f'-{number}' if number else ''}"
-        )
+        folder = kept and kept.generator(number)
         with TemporaryDirectory() as elsewhere:
             trained = kept_generator(
                 replace(config, seed=config.seed + number),
@@ -159,16 +161,18 @@ def _teachers(
                 splits,
                 folder or Path(elsewhere),
                 exclude=exclude,
+                known=kept.anchors() if kept else (),
                 progress=progress,
             )
-            anchors = _anchors(folder or Path(elsewhere))
+            anchors = read_anchors(folder or Path(elsewhere))
+        if not exclude.isdisjoint(trained.anchors):
+            raise ArtefactError(
+                f"the generator in {folder} must not have learned from architectures that are "
+                "compared, but it has anchors among them; choose another file"
+            )
         suffix = f", generator {number}" if request.n_generators > 1 else ""
         found.append(_Teacher(suffix=suffix, trained=trained, anchors=anchors))
     return found
-
-
-def _anchors(folder: Path) -> list[Evaluation]:
-    return [record for record in read_records(folder / ANCHORS) if record.score is not None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,9 +192,9 @@ class _Rows:
                 Estimator.of(self._proxy(one), preparation_seconds=one.seconds)
                 for one in self.teachers
             ]
-        if name == "fused":
+        if name == FUSED:
             return [*map(self._fused, self.teachers), self._fused(None)]
-        if name == "calibrated":
+        if name == CALIBRATED:
             return [
                 self._calibrated(one, with_gtn=with_gtn)
                 for with_gtn in (True, False)
@@ -201,9 +205,9 @@ class _Rows:
     def _fused(self, teacher: _Teacher | None) -> Fusion:
         free = self._free([name for name, weight in PARTS.items() if weight])
         if teacher is None:
-            return Fusion(name="fused without gtn", parts=free)
+            return Fusion(name=FUSED + WITHOUT, parts=free)
         return Fusion(
-            name=f"fused{teacher.suffix}",
+            name=f"{FUSED}{teacher.suffix}",
             parts={"gtn": self._proxy(teacher), **free},
             preparation_seconds=teacher.seconds,
         )
@@ -211,7 +215,7 @@ class _Rows:
     def _calibrated(self, teacher: _Teacher, *, with_gtn: bool) -> Fusion:
         parts = self._free(list(PARTS))
         return Fusion(
-            name=f"calibrated{'' if with_gtn else ' without gtn'}{teacher.suffix}",
+            name=f"{CALIBRATED}{'' if with_gtn else WITHOUT}{teacher.suffix}",
             parts={"gtn": self._proxy(teacher), **parts} if with_gtn else parts,
             anchors=teacher.anchors,
             preparation_seconds=teacher.seconds if with_gtn else teacher.trained.anchor_seconds,
@@ -294,24 +298,49 @@ def _truth_settings(config: "RunConfig", truth: str | None, splits: Splits) -> d
     }
 
 
-def _records(config: "RunConfig", request: Request, splits: Splits) -> Path | None:
-    """Check the truth's file, and find the one of the estimators' evaluations.
+@dataclass(frozen=True, kw_only=True)
+class _Kept:
+    """Where a comparison keeps what it found.
 
-    Evaluations made with another generator or proxy have another file: they never meet, and share
-    the truth.
+    What was made with another generator or proxy has another file: they never meet, and share the
+    truth.
     """
-    if request.out is None:
+
+    truth: Path
+    records: Path
+    """Of the estimators."""
+    generators: str
+    """What the names of the folders of its generators begin with."""
+
+    def generator(self, number: int) -> Path:
+        return self.truth.with_name(f"{self.generators}{f'-{number}' if number else ''}")
+
+    def anchors(self) -> list[Evaluation]:
+        """Read the anchors of all generators there: the same truth measured them."""
+        files = self.truth.parent.glob(f"{self.truth.stem}.*{GENERATOR}*/{ANCHORS}")
+        return [record for file in sorted(files) for record in read_records(file)]
+
+
+def _kept(config: "RunConfig", request: Request, splits: Splits) -> _Kept | None:
+    """Find the files of a comparison, and check that they were made with these settings."""
+    truth = request.out
+    if truth is None:
         return None
     weights = request.generator and request.generator / GENERATOR_WEIGHTS
     settings = {
         **settings_of(config, request.truth, splits),
         "generator": _digest(weights) if weights else None,
     }
-    check_settings(request.out, _truth_settings(config, request.truth, splits))
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-    records = request.out.with_name(f"{request.out.stem}.{digest}{request.out.suffix}")
+    without_proxy = {name: value for name, value in settings.items() if name != "proxy"}
+    check_settings(truth, _truth_settings(config, request.truth, splits))
+    records = truth.with_name(f"{truth.stem}.{_short_digest(settings)}{truth.suffix}")
     check_settings(records, settings)
-    return records
+    generators = f"{truth.stem}.{_short_digest(without_proxy)}{GENERATOR}"
+    return _Kept(truth=truth, records=records, generators=generators)
+
+
+def _short_digest(settings: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _digest(path: str | Path) -> str | None:

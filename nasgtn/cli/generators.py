@@ -51,9 +51,12 @@ def train_on(
     folder: Path | None,
     *,
     exclude: frozenset[str] = frozenset(),
+    known: Sequence[Evaluation] = (),
     progress: Progress,
 ) -> TrainedGenerator:
     """Train anchors (or look them up) and generator as a run with this configuration would.
+
+    The anchors' trainings have a seed of their own: there is no verification to share it with.
 
     Args:
         config: Of the run.
@@ -61,6 +64,7 @@ def train_on(
         splits: The real data, on the device to train on.
         folder: Existing; gets the files of anchors and generator. None: nothing is kept.
         exclude: Ids of architectures that are no anchors, since they will judge the generator.
+        known: Anchors' evaluations that are kept elsewhere, made with the same data and training.
         progress: Told after each training and meta-step.
     """
     anchors = evaluate_anchors(
@@ -68,6 +72,7 @@ def train_on(
         draw_anchors(space, splits.task, config.anchors.n, seed=config.seed, exclude=exclude),
         folder,
         seed=derive_seed(config.seed, "anchors"),
+        known=known,
         progress=progress,
     )
     return train(
@@ -88,6 +93,7 @@ def kept_generator(
     folder: Path | None,
     *,
     exclude: frozenset[str] = frozenset(),
+    known: Sequence[Evaluation] = (),
     progress: Progress,
 ) -> TrainedGenerator:
     """Load the generator of a folder, or train it there; without a folder it is not kept."""
@@ -95,7 +101,7 @@ def kept_generator(
         return load_generator(folder, task=splits.task, device=splits.train.images.device)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    return train_on(config, space, splits, folder, exclude=exclude, progress=progress)
+    return train_on(config, space, splits, folder, exclude=exclude, known=known, progress=progress)
 
 
 def audit_generator(config: "RunConfig", folder: Path, *, progress: Progress) -> Audit:

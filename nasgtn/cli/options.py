@@ -37,6 +37,7 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 """Each option, and the keys of the configuration that it sets; a later row wins."""
 
+positive = click.IntRange(min=1)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON alone on stdout.")
 quiet_option = click.option("--quiet", is_flag=True, help="Show no progress.")
 run_argument = click.argument(
@@ -54,6 +55,10 @@ seed_option = click.option(
     "--seed", type=click.IntRange(min=0), metavar="N", help="Root of all randomness."
 )
 device_option = click.option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N.")
+truth_option = click.option(
+    "--truth",
+    help="train, or a table: FILE.csv[.gz]:COLUMN; else as the configuration says (truth.table).",
+)
 config_option = click.option(
     "--config",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),

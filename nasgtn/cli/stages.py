@@ -8,15 +8,16 @@ from nasgtn.cli.options import (
     given_command,
     json_option,
     output_options,
+    positive,
     run_argument,
     run_config,
     task_options,
+    truth_option,
 )
 from nasgtn.cli.printing import print_fields, print_json, print_table
 from nasgtn.cli.progress import shown, stoppable
 from nasgtn.cli.search import print_result
 
-positive = click.IntRange(min=1)
 folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
 file_type = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -144,10 +145,7 @@ def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     default=1,
     help="Train so many, each with a seed and anchors of its own.",
 )
-@click.option(
-    "--truth",
-    help="train, or a table: FILE.csv[.gz]:COLUMN; else as the configuration says (truth.table).",
-)
+@truth_option
 @click.option(
     "--truth-seeds", type=positive, metavar="N", default=1, help="Average so many trainings."
 )

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import click
 
-from nasgtn.cli.options import output_options, run_config, task_options
+from nasgtn.cli.options import (
+    output_options,
+    positive,
+    run_config,
+    task_options,
+    truth_option,
+)
 from nasgtn.cli.printing import print_json, print_table
 from nasgtn.cli.progress import shown, stoppable
 
@@ -15,16 +21,9 @@ from nasgtn.cli.progress import shown, stoppable
     "--by", metavar="CHOICE", required=True, help="Its values make the families, as in norm."
 )
 @click.option(
-    "--architectures",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=16,
-    help="How many of each family.",
+    "--architectures", type=positive, metavar="N", default=16, help="How many of each family."
 )
-@click.option(
-    "--truth",
-    help="train, or a table: FILE.csv[.gz]:COLUMN; else as the configuration says (truth.table).",
-)
+@truth_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),

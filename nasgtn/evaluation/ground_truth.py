@@ -84,9 +84,7 @@ class TrainedTruth:
             metrics={
                 "test_accuracy": measured.accuracy,
                 "test_loss": measured.loss,
-                "validation_accuracy": trained.validation_accuracy,
-                "validation_loss": trained.validation_loss,
-                "n_epochs": trained.n_epochs,
+                **trained.metrics,
                 "n_parameters": count_parameters(trained.network),
             },
             curve=trained.curve,

@@ -32,6 +32,9 @@ class CurriculumConfig:
     """Learn class probabilities; else each image has one fixed label, all classes alike often."""
     learned_settings: bool = True
     """Learn the learning rate and momentum of each step."""
+    last_rate: float = 1.0
+    """Learning rate of the last step as a share of that of the first, in (0, 1]; they fall in a
+    straight line. Learned ones start there."""
 
     def __post_init__(self) -> None:
         if self.variant not in VARIANTS:
@@ -41,6 +44,8 @@ class CurriculumConfig:
         for name in ("n_steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise InvalidConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 < self.last_rate <= 1:
+            raise InvalidConfigError(f"last_rate must be in (0, 1], got {self.last_rate}")
 
 
 class Curriculum(nn.Module):
@@ -73,7 +78,7 @@ class Curriculum(nn.Module):
         one_hot = F.one_hot(labels, n_classes).float()
         self.register_buffer("one_hot", one_hot)
         self.label_logits = nn.Parameter(6.0 * one_hot, requires_grad=config.soft_labels)
-        rate = torch.tensor(inner_loop.learning_rate).log().expand(steps)
+        rate = (inner_loop.learning_rate * torch.linspace(1, config.last_rate, steps)).log()
         momentum = torch.tensor(inner_loop.momentum).logit().expand(steps)
         self.log_rates = nn.Parameter(rate.clone(), requires_grad=config.learned_settings)
         self.momentum_logits = nn.Parameter(

@@ -52,6 +52,8 @@ class RunData:
     momenta: Sequence[float] = ()
     audit: Audit | None = None
     """Of the synthetic data, where it was made."""
+    gaps: Sequence[str] = ()
+    """What could not be read, in words; the report shows the rest."""
     confusion: Confusion = ()
     """Of the winner on the test images."""
 

@@ -16,6 +16,7 @@ from nasgtn.report.evidence import (
     slope_figure,
     timeline_figure,
 )
+from nasgtn.report.foresight import foresight_figure
 from nasgtn.report.look import (
     BLUE,
     GREEN,
@@ -40,6 +41,7 @@ TITLES = {
     "estimators": "Estimators",
     "quality": "Quality against cost",
     "rungs": "Quality against cost at each rung",
+    "foresight": "Calibration of the predicted uncertainty",
     "history": "Search history",
     "importances": "Parameter importances",
     "parallel": "Choices and scores",
@@ -77,6 +79,7 @@ def draw(data: RunData, summary: Summary) -> dict[str, go.Figure]:
         "estimators": estimators_figure(summary.estimators),
         "quality": quality_figure(summary.estimators, summary.costs.full_seconds),
         "rungs": quality_figure(summary.rungs, summary.costs.full_seconds),
+        "foresight": foresight_figure(summary.forecasts),
         "history": history_figure(summary.trials, data.descriptions),
         "importances": importances_figure(summary.importances),
         "parallel": parallel_figure(summary.trials),

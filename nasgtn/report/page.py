@@ -43,7 +43,8 @@ _FILTERS = (
     words.plural,
 )
 # Draws every figure from the JSON beside it; narrow paper gets figures that fit. Where a window
-# changes its size, Plotly fits a figure to its box, so the box needs a height of its own.
+# changes its size, Plotly fits a figure to its box, so the box needs a height of its own. Once it
+# is drawn, the drawing is the image, and the box is not: it holds buttons, which images cannot.
 _DRAW = """
 const buttons = [["toImage", "zoom2d", "resetScale2d"]];
 const settings = {displaylogo: false, responsive: true, modeBarButtons: buttons};
@@ -52,6 +53,12 @@ for (const box of boxes) {
   const {data, layout} = JSON.parse(document.getElementById(box.dataset.figure).textContent);
   box.style.height = layout.height + "px";
   Plotly.newPlot(box, data, layout, settings);
+  const [image, ...rest] = box.querySelectorAll(".main-svg");
+  image.setAttribute("role", "img");
+  image.setAttribute("aria-label", box.getAttribute("aria-label"));
+  rest.forEach(layer => layer.setAttribute("aria-hidden", "true"));
+  box.removeAttribute("role");
+  box.removeAttribute("aria-label");
 }
 addEventListener("beforeprint", () => boxes.forEach(box => Plotly.relayout(box, {width: 640})));
 addEventListener("afterprint", () => boxes.forEach(
@@ -85,6 +92,7 @@ def render(data: RunData, summary: Summary | None = None) -> str:
         choice_in_words=words.choice_in_words(data, summary),
         gains_in_words=[words.gain_in_words(one) for one in summary.gains],
         anchors_in_words=words.anchors_in_words(summary),
+        foresight_in_words=words.foresight_in_words(summary.forecasts),
         front_in_words=words.front_in_words(summary.front) if summary.front else "",
         classes=[summary.classes[label] for label in shown_classes(summary.classes)],
         drawing=network_drawing(data.layers, data.task.get("input_shape", ())),

@@ -8,6 +8,9 @@ from statistics import fmean
 from typing import Any
 
 from nasgtn.estimates import (
+    CALIBRATED,
+    FUSED,
+    WITHOUT,
     Estimate,
     Gain,
     Known,
@@ -19,14 +22,13 @@ from nasgtn.estimates import (
 from nasgtn.records import Evaluation
 from nasgtn.report.classes import ClassResult, Confusion, class_results
 from nasgtn.report.data import RunData
+from nasgtn.report.foresight import Forecast, Truth, forecasts
 from nasgtn.report.pareto import Front, pareto_front
 
 PROXY = "gtn"
 """Name of the evaluator whose scores steer the search."""
-FUSED = ("calibrated", "fused")
+CHOOSING = (CALIBRATED, FUSED)
 """Scores that are put together from the proxy and others; the first that is there chooses."""
-WITHOUT = " without gtn"
-"""Ends the name of a fused score that leaves the proxy out (`nasgtn.candidacy` writes both)."""
 GENERATOR_STAGES = ("anchors", "meta_training")
 """What the generator costs: the anchors that it learns from, and its own training."""
 INTERVAL_SEED = 0
@@ -128,6 +130,8 @@ class Summary:
     failures: tuple[Failure, ...]
     gains: tuple[Gain, ...]
     """What the proxy adds to each fused score."""
+    forecasts: tuple[Forecast, ...]
+    """What the calibrated score foretold of the verified, and what was found."""
     trials: tuple[Mapping[str, Any], ...]  # as in RunData.history, with choices
     importances: Mapping[str, float]
     meta_training: tuple[Mapping[str, Any], ...]  # as in RunData
@@ -168,6 +172,7 @@ def summarise(data: RunData) -> Summary:
         costs=_costs(data),
         failures=_failures(data),
         gains=_gains(records, known),
+        forecasts=_forecasts(data, verified),
         trials=_trials(data),
         importances=dict(data.importances),
         meta_training=tuple(data.meta_training),
@@ -264,6 +269,20 @@ def _gains(
         for name, records in by_name.items()
         if name + WITHOUT in by_name
     )
+
+
+def _forecasts(data: RunData, verified: Sequence[Verified]) -> tuple[Forecast, ...]:
+    truths = {
+        v.architecture_id: Truth(
+            description=v.description,
+            is_control=v.is_control,
+            validation_accuracy=v.validation_accuracy,
+        )
+        for v in verified
+        if v.validation_accuracy is not None
+    }
+    predictions = [one for one in data.baselines if one.evaluator == CALIBRATED]
+    return forecasts(predictions, truths, data.anchors)
 
 
 def _trials(data: RunData) -> tuple[Mapping[str, Any], ...]:

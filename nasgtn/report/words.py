@@ -1,14 +1,15 @@
 """Numbers as text, and what a run found out in a few sentences."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nasgtn.estimates import Estimate, Gain
 from nasgtn.ranking import Interval
 from nasgtn.report.data import RunData
+from nasgtn.report.foresight import Forecast, share_within, spread
 from nasgtn.report.pareto import Front
-from nasgtn.report.summary import FUSED, GENERATOR_STAGES, Costs, Counts, Summary, Verified
+from nasgtn.report.summary import CHOOSING, GENERATOR_STAGES, Costs, Counts, Summary, Verified
 
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -130,7 +131,7 @@ def _no_winner(summary: Summary) -> str:
             "No winner yet: nothing was verified, so no architecture was trained on real data. "
             "Below are those with the highest proxy scores."
         )
-    if summary.counts.n_trials:
+    if summary.counts.n_trials or summary.counts.n_distinct:
         return "No winner: no trial got a proxy score."
     return "No winner: the search has no trials."
 
@@ -215,7 +216,7 @@ def trust_in_words(row: Estimate | None) -> str:
 def choice_in_words(data: RunData, summary: Summary) -> str:
     """Say how well the score orders that the candidates were chosen by, if not the proxy alone."""
     rows = {row.name: row for row in summary.estimators}
-    found = [rows[name] for name in FUSED if name in rows]
+    found = [rows[name] for name in CHOOSING if name in rows]
     if not found or data.config.get("verification", {}).get("score") != "fused":
         return ""
     said = f"The candidates were chosen by the {found[0].name} score"
@@ -246,6 +247,24 @@ def gain_in_words(gain: Gain) -> str:
     if high < 0:
         return f"{said}So the proxy makes it worse."
     return f"{said}The interval includes zero, so the proxy may add nothing."
+
+
+def foresight_in_words(found: Sequence[Forecast]) -> str:
+    """Say whether the predicted uncertainty was right."""
+    if not found:
+        return ""
+    n, within = len(found), sum(one.is_within for one in found)
+    low, high = accuracy_interval(share_within(found), n)
+    said = (
+        f"Before anything was verified, the calibrated score foretold each architecture's place "
+        f"among the anchors, with a 95{SPACE}% interval. Of {plural(n, 'verified architecture')} "
+        f"{within:,} lie within ({percent(within / n)}; so few leave {percent(low)} to "
+        f"{percent(high)} open). The standard scores have a root mean square of "
+        f"{number(spread(found))}: 1 would be right, more is too sure, less too careful. "
+    )
+    if high < 0.95:
+        return f"{said}So the prediction was too sure of itself."
+    return f"{said}So this does not contradict the predicted uncertainty."
 
 
 def anchors_in_words(summary: Summary) -> str:
@@ -305,9 +324,9 @@ def meta_training_in_words(counts: Counts) -> str:
 def search_in_words(data: RunData, summary: Summary) -> str:
     """Say what was searched."""
     counts = summary.counts
-    said = (
-        f"{plural(counts.n_trials, 'trial')}, {plural(counts.n_distinct, 'distinct architecture')}"
-    )
+    said = plural(counts.n_distinct, "distinct architecture")
+    if counts.n_trials or not data.gaps:
+        said = f"{plural(counts.n_trials, 'trial')}, {said}"
     others = (
         (counts.n_duplicates, "duplicates looked up"),
         (counts.n_pruned, "pruned"),

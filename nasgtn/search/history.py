@@ -38,7 +38,7 @@ def history(place: StudyPlace) -> list[dict[str, Any]]:
         One JSON-able row a trial: number, architecture_id, description, state (complete, pruned,
         gated, failed or infeasible), score, values of the objectives, is_duplicate, failure.
     """
-    with opened(place) as storage:
+    with opened(place, to_read=True) as storage:
         return [_row(trial) for trial in told_trials(load_proxy_study(storage, place))]
 
 
@@ -47,7 +47,7 @@ def importances(place: StudyPlace) -> dict[str, float]:
 
     Empty where there are too few trials to say.
     """
-    with opened(place) as storage:
+    with opened(place, to_read=True) as storage:
         study = load_proxy_study(storage, place)
         complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if len(complete) < MIN_TRIALS_FOR_IMPORTANCE:

@@ -65,17 +65,22 @@ def study_place(config: SearchConfig, folder: Path, *, file: str, journal: str) 
 
 
 @contextmanager
-def opened(place: StudyPlace) -> Iterator[BaseStorage]:
+def opened(place: StudyPlace, *, to_read: bool = False) -> Iterator[BaseStorage]:
     """Open a storage for the time of the block.
+
+    Args:
+        place: Where it is.
+        to_read: Neither make a database that is missing, nor change one that may be another's.
 
     Raises:
         ArtefactError: It does not answer, when it is opened or later in the block.
     """
     optuna.logging.set_verbosity(logging.WARNING)
     if place.storage.startswith(JOURNAL_PREFIX):
-        yield JournalStorage(JournalFileBackend(place.storage.removeprefix(JOURNAL_PREFIX)))
+        with _journal(place, to_read=to_read) as journal:
+            yield journal
         return
-    storage = _connect(place)
+    storage = _connect(place, to_read=to_read)
     try:
         yield storage
     except (SQLAlchemyError, StorageInternalError) as error:
@@ -173,15 +178,44 @@ def _pruner(config: SearchConfig, rungs: Sequence[int]) -> optuna.pruners.BasePr
     return optuna.pruners.MedianPruner(n_startup_trials=MEDIAN_STARTUP_TRIALS)
 
 
-def _connect(place: StudyPlace) -> RDBStorage:
+@contextmanager
+def _journal(place: StudyPlace, *, to_read: bool) -> Iterator[BaseStorage]:
+    path = Path(place.storage.removeprefix(JOURNAL_PREFIX))
+    if to_read and not path.exists():
+        raise ArtefactError(f"{path} must be there, but is not")
     try:
-        storage = RDBStorage(place.storage, engine_kwargs=_engine_options(place.storage))
-        if storage.engine.dialect.name == "sqlite":
+        storage = JournalStorage(JournalFileBackend(str(path)))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # lines of another's
+        raise ArtefactError(f"{path} must be a journal of Optuna, but is not: {error}") from error
+    yield storage
+
+
+def _connect(place: StudyPlace, *, to_read: bool) -> RDBStorage:
+    path = _sqlite_path(place)
+    if to_read and path is not None and not path.exists():
+        raise ArtefactError(f"{path} must be there, but is not")
+    try:
+        storage = RDBStorage(
+            place.storage,
+            engine_kwargs=_engine_options(place.storage),
+            skip_table_creation=to_read,
+        )
+        if storage.engine.dialect.name == "sqlite" and not to_read:
             event.listen(storage.engine, "connect", _write_ahead)
             storage.engine.dispose()  # the connections so far do not know of it
     except (SQLAlchemyError, StorageInternalError, ImportError) as error:
         raise _unanswered(place, error) from error
     return storage
+
+
+def _sqlite_path(place: StudyPlace) -> Path | None:
+    """Find the file of a database that is one."""
+    try:
+        url = make_url(place.storage)
+    except SQLAlchemyError:
+        return None  # connecting says what is wrong with it
+    is_file = url.get_backend_name() == "sqlite" and url.database
+    return Path(url.database) if is_file and url.database else None
 
 
 def _write_ahead(connection: sqlite3.Connection, _record: object) -> None:

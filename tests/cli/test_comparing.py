@@ -163,6 +163,32 @@ def test_every_generator_has_rows_of_its_own_and_no_anchor_is_compared(
     assert rows["fused without gtn"]["preparation_seconds"] == 0
 
 
+def test_generators_share_anchors_and_do_not_depend_on_the_proxy(
+    nasgtn: Nasgtn, compare: Callable[..., Args], tmp_path: Path
+) -> None:
+    args = compare("gtn", "--out", tmp_path / "c.jsonl", "--generators", 2, "--json", n=3)
+    for change in ("proxy.n_images=24", "proxy.n_images=32", "gtn.curriculum.batch_size=6"):
+        outcome = nasgtn(*args, "--set", change, "--set", "anchors.n=3")
+        assert outcome.code == 0, outcome.err
+    assert len([path for path in tmp_path.glob("c.*.jsonl") if path.is_file()]) == 3
+    folders = list(tmp_path.glob("c.*.generator*"))
+    assert len(folders) == 2 * 2
+    trainings = [
+        {(one.architecture_id, one.seed, one.seconds) for one in read_records(file)}
+        for file in (folder / "anchors.jsonl" for folder in folders)
+    ]
+    assert [len(one) for one in trainings] == [3] * 4
+    assert len(set().union(*trainings)) == 2 * 3  # seconds are never equal by chance
+
+
+def test_a_kept_generator_never_judges_its_anchors(
+    nasgtn: Nasgtn, refused: Refused, compare: Callable[..., Args], tmp_path: Path
+) -> None:
+    out = ("--out", tmp_path / "c.jsonl", "--set", "anchors.n=9")
+    assert nasgtn(*compare("gtn", *out, n=2)).code == 0
+    assert "anchors among them" in refused(*compare("gtn", *out, n=20), code=1)
+
+
 def test_architectures_exclude_the_anchors_of_a_given_generator(
     nasgtn: Nasgtn, compare: Callable[..., Args], tmp_path: Path
 ) -> None:

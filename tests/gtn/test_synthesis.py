@@ -147,6 +147,12 @@ def test_settings_start_where_the_inner_loop_says_and_can_stay_there(
     assert not data.learning_rates.requires_grad
 
 
+def test_learning_rates_can_start_falling(toy_task: Task, small_gtn: GtnConfig) -> None:
+    rates = make(toy_task, small_gtn, last_rate=0.25).curriculum.learning_rates
+    torch.testing.assert_close(rates.detach(), torch.tensor([0.2, 0.15, 0.1, 0.05]))
+    assert rates.requires_grad
+
+
 def test_checkpointed_synthesis_has_the_same_images_and_gradients(
     toy_task: Task, small_gtn: GtnConfig
 ) -> None:
@@ -173,6 +179,8 @@ def test_the_same_seed_makes_the_same_gtn(toy_task: Task) -> None:
         (CurriculumConfig, {"variant": "fulll"}),
         (CurriculumConfig, {"n_steps": 0}),
         (CurriculumConfig, {"batch_size": 0}),
+        (CurriculumConfig, {"last_rate": 0.0}),
+        (CurriculumConfig, {"last_rate": 1.5}),
         (GeneratorConfig, {"hidden": 0}),
         (GeneratorConfig, {"channels": (0, 4)}),
     ],

@@ -1,18 +1,16 @@
 """The page of a comparison says what its numbers say, to everybody, and runs no text of a user."""
 
 import dataclasses
-import itertools
 import json
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
-from page_reader import HOSTILE, INLINE, Reader
+from comparison_data import NOISE, SECONDS, make_data, make_rows
+from page_reader import HOSTILE, INLINE, Reader, check_structure
 from selenium import webdriver
 
-from nasgtn.estimates import Comparison, Estimate, Known, estimate
-from nasgtn.records import Evaluation
+from nasgtn.estimates import Estimate
 from nasgtn.report.comparison import (
     ComparisonData,
     answer_in_words,
@@ -20,63 +18,6 @@ from nasgtn.report.comparison import (
     scatter_figure,
 )
 from nasgtn.report.evidence import quality_figure
-
-N = 24
-NOISE = {"gtn": 0.02, "real:16": 0.03, "params": 0.06, "naswot": 0.2}
-SECONDS = {"gtn": 0.17, "real:16": 0.18, "params": 0.01, "naswot": 0.03}
-
-
-def make_rows(n: int = N) -> tuple[Estimate, ...]:
-    rng = np.random.default_rng(0)
-    truth = 0.8 + 0.1 * rng.random(n)
-    known = {
-        str(i): Known(
-            description=f"width={i}",
-            truth=float(truth[i]),
-            n_parameters=int(rng.integers(1000, 9000)),
-            n_multiply_adds=int(rng.integers(1000, 9000)),
-        )
-        for i in range(n)
-    }
-    rows = []
-    for name, noise in NOISE.items():
-        scores = truth + noise * rng.standard_normal(n)
-        records = [
-            Evaluation(
-                evaluator=name,
-                architecture_id=str(i),
-                choices={},
-                seed=0,
-                score=float(scores[i]),
-                seconds=SECONDS[name],
-            )
-            for i in range(n)
-        ]
-        rows.append(estimate(name, records, known, seed=0))
-    rows[1] = dataclasses.replace(rows[1], setting="learning rate 0.01", preparation_seconds=21.0)
-    return tuple(rows)
-
-
-def make_data(
-    rows: tuple[Estimate, ...] | None = None, table: str | None = None
-) -> ComparisonData:
-    return ComparisonData(
-        comparison=Comparison(
-            n_architectures=N,
-            seed=0,
-            truth="ground_truth",
-            truth_seeds=3,
-            n_truth_failed=1,
-            truth_seconds_per_candidate=42.0,
-            estimators=make_rows() if rows is None else rows,
-        ),
-        dataset="digits",
-        space="convnet",
-        table=table,
-        command="nasgtn compare --estimators gtn,real:16,params,naswot",
-        config={"seed": 0, "data": {"name": "digits", "max_images": None}},
-        environment={"nasgtn": "0.1.0"},
-    )
 
 
 @pytest.fixture(scope="module")
@@ -179,13 +120,7 @@ def test_what_is_missing_is_said(rows: tuple[Estimate, ...]) -> None:
 
 
 def test_a_screen_reader_finds_headings_figures_and_headers(page: Reader) -> None:
-    levels = [int(tag[1]) for tag, _ in page.tags if tag in ("h1", "h2", "h3", "h4")]
-    assert levels[0] == 1
-    assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
-    assert all("scope" in tag for tag in page.all("th"))
-    ids = [tag["id"] for _, tag in page.tags if "id" in tag]
-    assert len(ids) == len(set(ids))
+    ids = check_structure(page)
     drawings = [tag for tag in page.all("div") if "data-figure" in tag]
     assert len(drawings) == len(page.all("figcaption")) == 1 + len(NOISE)
     assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in drawings)

@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from run_data import make_run
+from run_data import make_foretold, make_run
 
 from nasgtn.report import RunData, summarise
 from nasgtn.report.figures import (
@@ -29,7 +29,8 @@ def data() -> RunData:
     return make_run()
 
 
-def test_every_figure_is_drawn_for_a_whole_run(data: RunData) -> None:
+def test_every_figure_is_drawn_for_a_whole_run() -> None:
+    data = make_foretold()
     assert set(draw(data, summarise(data))) == NAMES
 
 

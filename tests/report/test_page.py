@@ -1,16 +1,16 @@
 """The page opens anywhere, says what is missing, and runs no text of a user."""
 
 import dataclasses
-import itertools
 import json
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
-from page_reader import HOSTILE, INLINE, Reader
+from browser_logs import console, requests
+from page_reader import HOSTILE, INLINE, Reader, check_structure
 from run_data import make_run
 from selenium import webdriver
 from selenium.webdriver.support.wait import WebDriverWait
@@ -95,13 +95,7 @@ def test_the_winner_has_a_drawing_and_its_classes(page: Reader) -> None:
 
 
 def test_headings_are_in_order_and_tables_have_headers(page: Reader) -> None:
-    levels = [int(tag[1]) for tag, _ in page.tags if tag in ("h1", "h2", "h3", "h4")]
-    assert levels[0] == 1
-    assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
-    assert all("scope" in tag for tag in page.all("th"))
-    ids = [tag["id"] for _, tag in page.tags if "id" in tag]
-    assert len(ids) == len(set(ids))
+    check_structure(page)
 
 
 def test_nothing_comes_from_a_network(page: Reader) -> None:
@@ -249,31 +243,12 @@ def test_a_thousand_trials_and_classes_fit_into_six_megabytes() -> None:
     assert "The first 48 of 1000 classes" in page
 
 
-def logged(browser: webdriver.Chrome, kind: str) -> list[dict[str, Any]]:
-    """Lines of a log since the last call."""
-    lines: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call]
-    return lines
-
-
 def open_page(browser: webdriver.Chrome, path: Path, data: RunData, width: int) -> None:
     path.write_text(render(data), encoding="utf-8")
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    logged(browser, "performance")
+    requests(browser)
     browser.get(path.as_uri())
-
-
-def requests(browser: webdriver.Chrome) -> list[str]:
-    """URLs that were asked for since the last call, all but the file itself and inline data."""
-    messages = [
-        json.loads(entry["message"])["message"] for entry in logged(browser, "performance")
-    ]
-    urls = [
-        message["params"]["request"]["url"]
-        for message in messages
-        if message["method"] == "Network.requestWillBeSent"
-    ]
-    return [url for url in urls if urlsplit(url).scheme not in ("file", "data", "blob")]
 
 
 @pytest.mark.slow
@@ -285,7 +260,7 @@ def test_it_opens_in_a_browser(
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     open_page(browser, tmp_path / "report.html", make_run(), width)
-    assert logged(browser, "browser") == []
+    assert console(browser) == []
     assert requests(browser) == []
     drawn = browser.execute_script(
         "return [...document.querySelectorAll('[data-figure]')].map("
@@ -316,7 +291,7 @@ def test_figures_keep_their_height_when_the_window_changes(
 @pytest.mark.slow
 def test_a_hostile_run_executes_nothing(browser: webdriver.Chrome, tmp_path: Path) -> None:
     open_page(browser, tmp_path / "hostile.html", make_hostile(), 1280)
-    assert logged(browser, "browser") == []
+    assert console(browser) == []
     assert requests(browser) == []
     assert browser.execute_script("return window.hacked === undefined")
     assert browser.execute_script("return document.images.length") == 0

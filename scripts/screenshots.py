@@ -1,0 +1,58 @@
+"""Take the pictures of README.md and docs/: a report, and the dashboard of a run, in Chromium.
+
+nasgtn search --run results/demo    # any run that has ended
+python scripts/screenshots.py results/reports/fashion_mnist.html results/demo
+"""
+
+import io
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.expected_conditions import (
+    presence_of_element_located,
+    text_to_be_present_in_element,
+)
+from selenium.webdriver.support.wait import WebDriverWait
+
+IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
+SIZE = "1200,1000"
+STUDY = "//a[contains(@href, '/studies/') and contains(., 'proxy')]"
+
+
+def main(report: Path, run: Path) -> None:
+    """Write `report.png`, `agreement.png` and `dashboard.png`."""
+    options = webdriver.ChromeOptions()
+    for argument in ("headless=new", "no-sandbox", "hide-scrollbars", f"window-size={SIZE}"):
+        options.add_argument(f"--{argument}")
+    IMAGES.mkdir(exist_ok=True)
+    service = Service(shutil.which("chromedriver"))
+    with webdriver.Chrome(options=options, service=service) as browser:
+        wait = WebDriverWait(browser, 60)
+        browser.get(report.resolve().as_uri())
+        save(browser, "report.png")
+        browser.execute_script("document.getElementById('trust').scrollIntoView()")
+        save(browser, "agreement.png")
+        command = [sys.executable, "-u", "-m", "nasgtn", "dashboard", str(run)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as served:
+            assert served.stdout is not None
+            browser.get(served.stdout.readline().split()[0])
+            study = wait.until(presence_of_element_located(("xpath", STUDY)))
+            browser.get(f"{study.get_attribute('href')}/note")
+            wait.until(text_to_be_present_in_element(("tag name", "body"), "Winner:"))
+            save(browser, "dashboard.png")
+            served.terminate()
+
+
+def save(browser: webdriver.Chrome, name: str) -> None:
+    """Write what the browser shows in 128 colours, which makes a small file."""
+    image = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
+    image.quantize(128).save(IMAGES / name, optimize=True)
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))
