@@ -40,6 +40,7 @@ TITLES = {
     "ranks": "Ranks by proxy and by truth",
     "estimators": "Estimators",
     "quality": "Quality against cost",
+    "rungs": "Quality against cost at each rung",
     "foresight": "Calibration of the predicted uncertainty",
     "history": "Search history",
     "importances": "Parameter importances",
@@ -58,6 +59,7 @@ _STATES = {  # state of a trial -> name, colour, symbol
     "complete": ("scored", BLUE, "circle"),
     "duplicate": ("duplicate, looked up", GREY, "circle-open"),
     "pruned": ("pruned", ORANGE, "triangle-down"),
+    "gated": ("gated, not trained", GREY, "triangle-down-open"),
     "infeasible": ("outside of the limits", ORANGE, "square-open"),
     "failed": ("failed", RED, "x"),
 }
@@ -76,6 +78,7 @@ def draw(data: RunData, summary: Summary) -> dict[str, go.Figure]:
         "ranks": slope_figure(verified, winner),
         "estimators": estimators_figure(summary.estimators),
         "quality": quality_figure(summary.estimators, summary.costs.full_seconds),
+        "rungs": quality_figure(summary.rungs, summary.costs.full_seconds),
         "foresight": foresight_figure(summary.forecasts),
         "history": history_figure(summary.trials, data.descriptions),
         "importances": importances_figure(summary.importances),
