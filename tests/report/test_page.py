@@ -183,11 +183,30 @@ def constant(data: RunData) -> RunData:
             ["the search has no trials", "No evaluation failed", "images are not there"],
         ),
         (
+            dataclasses.replace(
+                make_run(),
+                task={**make_run().task, "class_names": ["only"]},
+                confusion=[(0, 0, 36)],
+                synthetic=None,
+            ),
+            ["height, width), 1 class Parts", "only36100.0 %"],
+        ),
+        (
             dataclasses.replace(make_run(), costs={"meta_training": 1e6}),
             ["would have taken less", "candidates from which the generator pays;"],
         ),
     ],
-    ids=["unverified", "one", "two", "controls", "constant", "failed", "empty", "dear"],
+    ids=[
+        "unverified",
+        "one",
+        "two",
+        "controls",
+        "constant",
+        "failed",
+        "empty",
+        "one class",
+        "dear",
+    ],
 )
 def test_what_is_missing_is_said(data: RunData, said: list[str]) -> None:
     text = " ".join(Reader(render(data)).text.split())
