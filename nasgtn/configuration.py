@@ -67,9 +67,10 @@ class RunConfig:
         pick_device(self.device)
         if self.generator is None:
             check_steps(self.proxy, self.gtn)
-        if self.search.prune and self.proxy.n_probes < 2:
+        if self.search.prune and self.proxy.n_probes < 2 and not self.proxy.rungs:
             raise InvalidConfigError(
-                f"search.prune needs proxy.n_probes of at least 2, got {self.proxy.n_probes}"
+                "search.prune needs proxy.n_probes of at least 2, or proxy.rungs, got "
+                f"{self.proxy.n_probes} and none"
             )
         if self.truth.table is not None and self.verification.n_seeds > 1:
             raise InvalidConfigError(
@@ -84,6 +85,12 @@ def check_steps(proxy: ProxyConfig, gtn: GtnConfig) -> None:
         raise InvalidConfigError(
             f"proxy.n_steps must be at most gtn.curriculum.n_steps, {gtn.curriculum.n_steps}, "
             f"got {proxy.n_steps}"
+        )
+    n_steps = proxy.n_steps or gtn.curriculum.n_steps
+    if max(proxy.rungs, default=0) > n_steps:
+        raise InvalidConfigError(
+            f"proxy.rungs must be at most {n_steps}, the steps of the proxy, got "
+            f"{list(proxy.rungs)}"
         )
 
 

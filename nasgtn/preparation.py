@@ -13,14 +13,17 @@ from nasgtn.artefacts import CONFIG, GENERATOR_CONFIG, JOURNAL, STUDY
 from nasgtn.configuration import (
     RunConfig,
     check_steps,
+    environment,
     pick_device,
     read_config,
+    save_config,
+    versions,
 )
 from nasgtn.data import Splits
 from nasgtn.data.sources import load_splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, InvalidSpaceError
 from nasgtn.evaluation import ChargedTable, Truth, evaluate, make_truth
-from nasgtn.facts import TASK, read_facts
+from nasgtn.facts import ENVIRONMENT, TASK, VERSIONS, read_facts
 from nasgtn.gtn import load_generator
 from nasgtn.randomness import derive_seed
 from nasgtn.records import mend_lines
@@ -71,6 +74,27 @@ def prepare(config: RunConfig, folder: Path) -> Run:
     run = Run(folder=folder, config=config, space=space, splits=splits, device=device, truth=truth)
     if config.search.storage is not None:
         check_storage(run.place)
+    return run
+
+
+def begin(config: RunConfig, folder: Path) -> Run:
+    """Prepare a new run, and write its configuration into a folder that is made for it.
+
+    Raises:
+        ArtefactError: The folder exists, or cannot be made.
+        NasgtnError: Another mistake of the user; the message says which.
+    """
+    if folder.exists():
+        raise ArtefactError(f"the folder of a new run must not exist, but {folder} does")
+    run = prepare(config, folder)
+    facts: dict[str, Mapping[str, Any]] = {
+        VERSIONS: versions(),
+        ENVIRONMENT: environment(run.device),
+        TASK: describe_task(run.splits),
+    }
+    with disk_errors(folder):
+        folder.mkdir(parents=True)
+        save_config(config, folder, facts)
     return run
 
 

@@ -17,6 +17,7 @@ from nasgtn.artefacts import (
     BEST_CHOICES,
     BEST_CONFUSION,
     CONFIG,
+    CONTROL,
     GENERATOR_CONFIG,
     GENERATOR_WEIGHTS,
     JOURNAL,
@@ -88,7 +89,7 @@ def run_data(folder: Path) -> RunData:
     space = _space(config)
     place = study_place(config.search, folder, file=STUDY, journal=JOURNAL)
     proxy = _distinct(read_records(folder / PROXY))
-    anchors = read_records(folder / ANCHORS)
+    anchors, control = read_records(folder / ANCHORS), read_records(folder / CONTROL)
     verification = read_records(folder / VERIFICATION)
     baselines = read_records(folder / BASELINES)
     generator = _generator(folder, task)
@@ -102,7 +103,9 @@ def run_data(folder: Path) -> RunData:
         task=facts[TASK],
         space={"name": space.name, "summary": space.summary},
         proxy=proxy,
-        descriptions={one.architecture_id: _description(space, one.choices) for one in proxy},
+        descriptions={
+            one.architecture_id: _description(space, one.choices) for one in (*proxy, *control)
+        },
         history=trials,
         verification=verification,
         baselines=baselines,
@@ -112,10 +115,12 @@ def run_data(folder: Path) -> RunData:
         synthetic=_pictures(synthetic, task) if synthetic else None,
         layers=_winner_layers(folder, space, task),
         anchors=anchors,
+        control=control,
         costs={
             "anchors": _seconds(anchors),
             "meta_training": generator.seconds if generator else 0.0,
             "search": _seconds(proxy),
+            "control": _seconds(control),
             "verification": _seconds(verification) - _seconds_of_anchors(verification, anchors),
             "baselines": _seconds([one for one in baselines if one.evaluator not in COPIED]),
         },

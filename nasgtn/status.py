@@ -11,6 +11,7 @@ from typing import Any
 from nasgtn.artefacts import (
     ANCHORS,
     CONFIG,
+    CONTROL,
     GENERATOR_CONFIG,
     META_TRAINING,
     PROXY,
@@ -54,13 +55,15 @@ class RunStatus:
     """Distinct architectures that the search evaluated, failures included."""
     candidates_wanted: int
     failed: int
+    gated: int
+    """Stopped by the gate: their training-free scores were too poor."""
     verified: int
     """Full trainings."""
     verified_wanted: int
     leaders: tuple[Leader, ...]
     """Best first: those that were verified before the others; no controls."""
     seconds: float
-    """Spent on anchors, meta-steps, proxy scores and full trainings."""
+    """Spent on anchors, meta-steps, proxy scores (the control's too) and full trainings."""
     table: str | None
     """Where accuracies are looked up; None: networks are trained for them."""
     charged: float
@@ -108,11 +111,16 @@ def status(folder: Path) -> RunStatus:
         meta_steps_wanted=wanted["gtn"],
         candidates=done["search"],
         candidates_wanted=wanted["search"],
-        failed=sum(record.failure is not None for record in distinct.values()),
+        failed=sum(
+            one.failure is not None and not one.metrics.get("is_gated")
+            for one in distinct.values()
+        ),
+        gated=sum(bool(one.metrics.get("is_gated")) for one in distinct.values()),
         verified=done["verification"],
         verified_wanted=wanted["verification"],
         leaders=rank_leaders(proxy, verified),
-        seconds=sum(map(_seconds, steps)) + _spent(anchors, proxy, verified),
+        seconds=sum(map(_seconds, steps))
+        + _spent(anchors, [*proxy, *read_records(folder / CONTROL)], verified),
         table=table,
         charged=_spent(anchors, (), verified) if table else 0.0,
         seconds_left=sum(seconds for seconds in left.values() if seconds is not None),

@@ -47,8 +47,9 @@ class VerificationConfig:
     candidates: int = 5
     """The best architectures of the search."""
     control: int = 5
-    """Others that the search evaluated, drawn at random: without them the agreement between the
-    two orders would be judged on the best alone."""
+    """Others, drawn at random from the whole space (within the limits of the search) and scored by
+    the proxy: without them the agreement between the two orders would be judged on the best
+    alone."""
     n_seeds: int = 1
     """Trainings of each architecture."""
     rounds: int = 1
@@ -199,10 +200,14 @@ def evaluate_baselines(
     for number, (evaluator, one) in enumerate(todo, start=1):
         if (evaluator.name, one.architecture_id) not in done:
             architecture = space.architecture(one.choices)
-            baseline_seed = derive_seed(seed, "baselines")
-            append_record(path, evaluate(evaluator, architecture, seed=baseline_seed))
+            append_record(path, evaluate(evaluator, architecture, seed=baseline_seed(seed)))
         progress("baselines", number, len(todo), evaluator.name)
     return read_records(path)
+
+
+def baseline_seed(root: int) -> int:
+    """Derive the seed of every baseline of a run."""
+    return derive_seed(root, "baselines")
 
 
 class _Keeping:

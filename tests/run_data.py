@@ -127,7 +127,13 @@ def make_run(
     estimates["fused"] = scores + 0.01 * estimates["synflow"]
     estimates["fused without gtn"] = estimates["synflow"]
     baselines = [
-        evaluation(name, i, float(values[i]), seconds=0.3 if name in ("gtn", "real:16") else 0.02)
+        evaluation(
+            name,
+            i,
+            float(values[i]),
+            seconds=0.3 if name in ("gtn", "real:16") else 0.02,
+            curve=((8, 0.8 * float(values[i])), (16, float(values[i]))) if name == "gtn" else (),
+        )
         for name, values in estimates.items()
         for i in verified
     ]

@@ -18,7 +18,7 @@ from nasgtn.evaluation import Evaluator, Report, Scores
 from nasgtn.evaluation.baselines import Parameters
 from nasgtn.progress import Progress, silent
 from nasgtn.records import Evaluation, read_records
-from nasgtn.search import Problem, SearchConfig, StudyPlace, history, search, study_place
+from nasgtn.search import Gate, Problem, SearchConfig, StudyPlace, history, search, study_place
 from nasgtn.spaces import Architecture, SearchSpace, Trial
 from nasgtn.task import Task
 
@@ -70,6 +70,23 @@ class Width:
         return Scores(score=curve[-1][1], curve=tuple(curve))
 
 
+class Rising:
+    """Scores a network by its width and a step, which is told at three rungs."""
+
+    name = "rising"
+
+    def score(
+        self, architecture: Architecture, *, seed: int, report: Report | None = None
+    ) -> Scores:
+        width = float(str(architecture.choices["width"]))
+        curve: list[tuple[int, float]] = []
+        for step in (4, 8, 16):
+            curve.append((step, width + step))
+            if report is not None and not report(*curve[-1]):
+                break
+        return Scores(score=curve[-1][1], curve=tuple(curve))
+
+
 @dataclass(frozen=True)
 class Searched:
     """A search in a folder, and what it leaves there."""
@@ -79,6 +96,8 @@ class Searched:
     space: SearchSpace = SPACE
     evaluator: Evaluator | None = None
     seed: int = 0
+    rungs: tuple[int, ...] = (1, 2)
+    gate: Gate | None = None
 
     @property
     def problem(self) -> Problem:
@@ -88,6 +107,8 @@ class Searched:
             evaluator=self.evaluator or Parameters(self.space, TASK, TRAIN),
             records=self.folder / "proxy.jsonl",
             seed=self.seed,
+            rungs=self.rungs,
+            gate=self.gate,
         )
 
     @property

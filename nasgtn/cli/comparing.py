@@ -274,6 +274,8 @@ def settings_of(config: "RunConfig", truth: str | None, splits: Splits) -> dict[
     Neither the estimators nor how many architectures are part of it.
     """
     tables = {name: asdict(getattr(config, name)) for name in ("anchors", "gtn", "proxy")}
+    if not config.proxy.rungs:  # as before there were rungs: what was kept then is found again
+        tables["proxy"].pop("rungs")
     anchors = {"truth_of_anchors": _table_settings(config)} if config.truth.table else {}
     return {**_truth_settings(config, truth, splits), **tables, **anchors}
 

@@ -117,7 +117,8 @@ def _print_status(found: "RunStatus") -> None:
             "anchors": f"{found.anchors} of {found.anchors_wanted}",
             "meta-steps": f"{found.meta_steps} of {found.meta_steps_wanted}",
             "candidates": f"{found.candidates} of {found.candidates_wanted}"
-            + (f", {found.failed} failed" if found.failed else ""),
+            + (f", {found.failed} failed" if found.failed else "")
+            + (f", {found.gated} gated" if found.gated else ""),
             "verified": f"{found.verified} of {found.verified_wanted}",
             "spent": _spent(found),
             "left": left,

@@ -59,6 +59,9 @@ class ProxyConfig:
     is better in all."""
     n_probes: int = 1
     """How often validation is looked at, evenly spaced, the last time after the last step."""
+    rungs: tuple[int, ...] = ()
+    """Steps after which it is looked at, in place of even ones, beside the last: `[4, 8]` of 16.
+    There a search that prunes may stop a candidate."""
     n_images: int = 512
     """Real images of a probe, at most: validation images, and training images where those are
     too few."""
@@ -72,6 +75,25 @@ class ProxyConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InvalidConfigError(f"proxy.{name} must be at least 1, got {value}")
+        if self.rungs and not (self.rungs[0] >= 1 and list(self.rungs) == sorted({*self.rungs})):
+            raise InvalidConfigError(
+                f"proxy.rungs must be rising numbers of steps, from 1, got {list(self.rungs)}"
+            )
+        if self.rungs and self.n_probes > 1:
+            raise InvalidConfigError(
+                f"proxy.rungs takes the place of proxy.n_probes, got both ({self.n_probes} probes)"
+            )
+
+    def probed(self, n_steps: int) -> tuple[int, ...]:
+        """Say after which of `n_steps` steps the score is looked at; the last one is among them.
+
+        >>> ProxyConfig(n_probes=2).probed(16), ProxyConfig(rungs=(4, 8, 32)).probed(16)
+        ((8, 16), (4, 8, 16))
+        """
+        if self.rungs:
+            return (*(rung for rung in self.rungs if rung < n_steps), n_steps)
+        even = {round(n_steps * (n + 1) / self.n_probes) for n in range(self.n_probes)}
+        return tuple(sorted(even))
 
 
 class GtnProxy:
@@ -106,6 +128,8 @@ class GtnProxy:
                 f"generator, got {n_steps}"
             )
         self._synthetic = SyntheticData(*(rows[:n_steps] for rows in synthetic))
+        self.rungs = config.probed(n_steps)
+        """Steps after which the score is told."""
         height, width = synthetic.images.shape[-2:]
         task = replace(task, height=height, width=width)
         probe = probe.first(config.n_images).resized(height, width)
@@ -204,9 +228,7 @@ class _Probing:
     ) -> Scores:
         learner, parameters = self._initialise(architecture, seed)
         n_steps = len(data.images)
-        due = {
-            round(n_steps * (n + 1) / self.config.n_probes) for n in range(self.config.n_probes)
-        }
+        due = {*self.config.probed(n_steps)}
         losses, probes, curve = [], [], []
         for number, (after, loss) in enumerate(
             steps(learner, parameters, data, self.inner_loop), start=1

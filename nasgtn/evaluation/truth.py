@@ -80,6 +80,8 @@ class ChargedTable:
             )
         self._table = table
         self._unit = 0.01 if high > 1 else 1.0
+        self.best = self._unit * high
+        """The highest accuracy of the table."""
         self._config = config
         self._space = space
         self._task = task

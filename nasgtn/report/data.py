@@ -29,7 +29,7 @@ class RunData:
     descriptions: Mapping[str, str]
     """Of each architecture, by id."""
     history: Sequence[Mapping[str, Any]]  # number, architecture_id, state, score, is_duplicate
-    """One a trial; `state` is complete, pruned, failed or infeasible."""
+    """One a trial; `state` is complete, pruned, gated, failed or infeasible."""
     verification: Sequence[Evaluation]
     """By the ground truth: the score is the test accuracy; metrics `is_control` (0 or 1),
     `validation_accuracy`, `n_parameters`, `n_multiply_adds`."""
@@ -42,9 +42,11 @@ class RunData:
     layers: Sequence[Mapping[str, Any]]  # name, kind, output_shape, n_parameters, inputs
     """Of the winner's network."""
     costs: Mapping[str, float]
-    """Seconds of the stages: anchors, meta_training, search, verification, baselines."""
+    """Seconds of the stages: anchors, meta_training, search, control, verification, baselines."""
     anchors: Sequence[Evaluation] = ()
     """Trained before the generator, which learned from them: they judge no estimator."""
+    control: Sequence[Evaluation] = ()
+    """By the proxy: architectures of the control that the search did not evaluate."""
     learning_rates: Sequence[float] = ()
     """Of the inner loop, one a step, as learned."""
     momenta: Sequence[float] = ()

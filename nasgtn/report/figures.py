@@ -41,6 +41,7 @@ TITLES = {
     "estimators": "Estimators",
     "quality": "Quality against cost",
     "foresight": "Calibration of the predicted uncertainty",
+    "rungs": "Quality against cost at each rung",
     "history": "Search history",
     "importances": "Parameter importances",
     "parallel": "Choices and scores",
@@ -58,6 +59,7 @@ _STATES = {  # state of a trial -> name, colour, symbol
     "complete": ("scored", BLUE, "circle"),
     "duplicate": ("duplicate, looked up", GREY, "circle-open"),
     "pruned": ("pruned", ORANGE, "triangle-down"),
+    "gated": ("gated, not trained", GREY, "triangle-down-open"),
     "infeasible": ("outside of the limits", ORANGE, "square-open"),
     "failed": ("failed", RED, "x"),
 }
@@ -77,6 +79,7 @@ def draw(data: RunData, summary: Summary) -> dict[str, go.Figure]:
         "estimators": estimators_figure(summary.estimators),
         "quality": quality_figure(summary.estimators, summary.costs.full_seconds),
         "foresight": foresight_figure(summary.forecasts),
+        "rungs": quality_figure(summary.rungs, summary.costs.full_seconds),
         "history": history_figure(summary.trials, data.descriptions),
         "importances": importances_figure(summary.importances),
         "parallel": parallel_figure(summary.trials),

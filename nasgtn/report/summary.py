@@ -23,6 +23,7 @@ from nasgtn.report.classes import ClassResult, Confusion, class_results
 from nasgtn.report.data import RunData
 from nasgtn.report.foresight import Forecast, Truth, forecasts
 from nasgtn.report.pareto import Front, pareto_front
+from nasgtn.report.rungs import rung_estimates
 
 PROXY = "gtn"
 """Name of the evaluator whose scores steer the search."""
@@ -68,6 +69,8 @@ class Counts:
     n_distinct: int
     n_duplicates: int
     n_pruned: int
+    n_gated: int
+    """Not trained, as their training-free scores were too poor."""
     n_infeasible: int
     n_failed: int
     n_meta_steps: int
@@ -119,6 +122,8 @@ class Summary:
     estimators: tuple[Estimate, ...]
     """The proxy first, then the baselines by falling Spearman's rho."""
     counts: Counts
+    rungs: tuple[Estimate, ...]
+    """The proxy, and the short training on real data, at each step where they were looked at."""
     best_scores: tuple[Verified, ...]
     """Without verification: the architectures of highest proxy score."""
     costs: Costs
@@ -162,6 +167,7 @@ def summarise(data: RunData) -> Summary:
         verified=verified,
         estimators=_estimators(records, known),
         counts=_counts(data),
+        rungs=rung_estimates(records, known, seed=INTERVAL_SEED),
         best_scores=_best_scores(data),
         costs=_costs(data),
         failures=_failures(data),
@@ -196,7 +202,7 @@ def find_winner(verified: Iterable[Verified]) -> Verified | None:
 
 def _verified(data: RunData) -> tuple[Verified, ...]:
     groups = _by_architecture(data.verification)
-    scores = mean_scores(data.proxy)
+    scores = mean_scores([*data.control, *data.proxy])
     found = [_verify(data, records, scores) for records in groups.values()]
     return tuple(
         sorted(found, key=lambda v: -math.inf if v.test_accuracy is None else v.test_accuracy)[
@@ -236,7 +242,8 @@ def _judged(data: RunData, verified: Sequence[Verified]) -> dict[str, list[Evalu
         by_name.setdefault(record.evaluator, []).append(record)
     if PROXY not in by_name and data.proxy and verified:
         ids = {v.architecture_id for v in verified}
-        by_name[PROXY] = [record for record in data.proxy if record.architecture_id in ids]
+        both = (*data.proxy, *data.control)
+        by_name[PROXY] = [record for record in both if record.architecture_id in ids]
     return by_name
 
 
@@ -307,6 +314,7 @@ def _counts(data: RunData) -> Counts:
         n_distinct=len({record.architecture_id for record in data.proxy}),
         n_duplicates=sum(bool(trial.get("is_duplicate")) for trial in data.history),
         n_pruned=states.count("pruned"),
+        n_gated=states.count("gated"),
         n_infeasible=states.count("infeasible"),
         n_failed=states.count("failed"),
         n_meta_steps=len(data.meta_training),
@@ -350,12 +358,13 @@ def _failures(data: RunData) -> tuple[Failure, ...]:
     stages = (
         ("anchors", data.anchors),
         ("search", data.proxy),
+        ("control", data.control),
         ("verification", data.verification),
         ("baselines", data.baselines),
     )
     for stage, records in stages:
         for record in records:
-            if record.failure is not None:
+            if record.failure is not None and not record.metrics.get("is_gated"):
                 where = f"{stage} ({record.evaluator})" if stage == "baselines" else stage
                 found.setdefault((where, record.failure), []).append(record)
     return tuple(

@@ -331,6 +331,7 @@ def search_in_words(data: RunData, summary: Summary) -> str:
     others = (
         (counts.n_duplicates, "duplicates looked up"),
         (counts.n_pruned, "pruned"),
+        (counts.n_gated, "gated"),
         (counts.n_infeasible, "outside of the limits"),
         (counts.n_failed, "failed"),
     )

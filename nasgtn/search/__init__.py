@@ -1,7 +1,9 @@
 """The search: Optuna proposes architectures, an evaluator scores them."""
 
-from nasgtn.search.candidates import best_candidates, comparable, control_group
+from nasgtn.search.candidates import best_candidates, comparable
 from nasgtn.search.config import OBJECTIVES, SAMPLERS, SearchConfig
+from nasgtn.search.control import control_group
+from nasgtn.search.gate import Gate
 from nasgtn.search.history import add_verified, history, importances
 from nasgtn.search.loop import search
 from nasgtn.search.objective import Problem, proxy_seed
@@ -10,6 +12,7 @@ from nasgtn.search.study import StudyPlace, check_storage, study_place
 __all__ = [
     "OBJECTIVES",
     "SAMPLERS",
+    "Gate",
     "Problem",
     "SearchConfig",
     "StudyPlace",

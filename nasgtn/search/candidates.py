@@ -2,9 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
-
-from nasgtn.randomness import torch_rng
 from nasgtn.records import Evaluation
 from nasgtn.search.config import OBJECTIVES
 from nasgtn.search.objective import IS_PRUNED, values_of
@@ -31,20 +28,6 @@ def best_candidates(
     front = _pareto_front(evaluations, objectives) if len(objectives) > 1 else set()
     ranked = sorted(evaluations, key=lambda e: (e.architecture_id not in front, -_score(e)))
     return ranked[:n]
-
-
-def control_group(
-    records: Sequence[Evaluation], n: int, *, candidates: Sequence[Evaluation], seed: int
-) -> list[Evaluation]:
-    """Draw `n` architectures at random from those that are no candidates.
-
-    More candidates or a larger group keep what was drawn before, as far as they can.
-    """
-    evaluations = sorted(comparable(records), key=lambda e: e.architecture_id)
-    order = torch.randperm(len(evaluations), generator=torch_rng(seed)).tolist()
-    chosen = {candidate.architecture_id for candidate in candidates}
-    drawn = [evaluations[i] for i in order if evaluations[i].architecture_id not in chosen]
-    return drawn[:n]
 
 
 def _pareto_front(evaluations: Sequence[Evaluation], objectives: tuple[str, ...]) -> set[str]:

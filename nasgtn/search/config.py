@@ -16,6 +16,7 @@ OBJECTIVES: dict[str, Direction] = {
 """Name of each objective, and which way it is better."""
 
 SAMPLERS = ("tpe", "random", "nsga2", "gp")
+PRUNERS = ("median", "halving", "hyperband")
 
 TRIALS_PER_CANDIDATE = 5
 """A search ends after this many trials for each wanted candidate, however many were distinct."""
@@ -42,9 +43,18 @@ class SearchConfig:
     max_latency_ms: float | None = None
     """Architectures that need more milliseconds for one image are not evaluated."""
     prune: bool = False
-    """Stop evaluations whose scores on the way lie below the median of the earlier ones (so
-    `proxy.n_probes` must be 2 or more). What was stopped never becomes a candidate, since its
-    score cannot be compared with the others'."""
+    """Stop evaluations whose scores on the way are poor (so there must be `proxy.rungs`, or
+    `proxy.n_probes` of 2 or more). What was stopped never becomes a candidate, since its score
+    cannot be compared with the others'."""
+    pruner: str = "median"
+    """What is poor: `median`: below the median of the earlier ones at the same step; `halving`
+    (asynchronous successive halving): not in the best part at a rung, a half where each rung has
+    twice the steps of the one before; `hyperband`: the same, with a part of the evaluations
+    spared at the first rungs."""
+    gate: float = 0.0
+    """Share, in [0, 1): an architecture is not trained whose summed log-ranks of training-free
+    scores lie in the lowest share of those seen so far. It counts as evaluated, and never becomes
+    a candidate. 0: all are trained."""
     workers: int = 1
     """Processes that evaluate side by side. More than one: runs with the same seed differ."""
     storage: str | None = None
@@ -53,6 +63,8 @@ class SearchConfig:
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
             raise UnknownNameError.of("sampler", self.sampler, SAMPLERS)
+        if self.pruner not in PRUNERS:
+            raise UnknownNameError.of("pruner", self.pruner, PRUNERS)
         for name in self.objectives:
             if name not in OBJECTIVES:
                 raise UnknownNameError.of("objective", name, OBJECTIVES)
@@ -75,6 +87,8 @@ class SearchConfig:
             limit = getattr(self, name)
             if limit is not None and not limit > 0:
                 raise InvalidConfigError(f"{name} must be positive, got {limit}")
+        if not 0 <= self.gate < 1:
+            raise InvalidConfigError(f"search.gate must be in [0, 1), got {self.gate}")
 
     @property
     def directions(self) -> tuple[Direction, ...]:

@@ -14,6 +14,7 @@ from nasgtn.search.objective import (
     DESCRIPTION,
     FAILURE,
     IS_DUPLICATE,
+    IS_GATED,
     SCORE,
     SECONDS,
     told_trials,
@@ -35,7 +36,7 @@ def history(place: StudyPlace) -> list[dict[str, Any]]:
 
     Returns:
         One JSON-able row a trial: number, architecture_id, description, state (complete, pruned,
-        failed or infeasible), score, values of the objectives, is_duplicate, failure.
+        gated, failed or infeasible), score, values of the objectives, is_duplicate, failure.
     """
     with opened(place, to_read=True) as storage:
         return [_row(trial) for trial in told_trials(load_proxy_study(storage, place))]
@@ -136,5 +137,7 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
 def _state(trial: FrozenTrial) -> str:
     if any(excess > 0 for excess in trial.constraints.values()):
         return "infeasible"
+    if trial.user_attrs.get(IS_GATED):
+        return "gated"
     states = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned"}
     return states.get(trial.state, "failed")

@@ -54,7 +54,7 @@ def search(
     """
     free_locks(place)
     with opened(place) as storage:
-        study = open_proxy_study(storage, place, config, seed=problem.seed)
+        study = open_proxy_study(storage, place, config, seed=problem.seed, rungs=problem.rungs)
         _claim(study, place, problem.records)
         mend_lines(problem.records)
         recover(study, storage)
@@ -177,7 +177,14 @@ def _run_worker(
     try:
         problem = load_problem()
         with opened(place) as storage:
-            study = open_proxy_study(storage, place, config, seed=problem.seed, worker=number)
+            study = open_proxy_study(
+                storage,
+                place,
+                config,
+                seed=problem.seed,
+                worker=number,
+                rungs=problem.rungs,
+            )
             work(study, problem, config)
     except NasgtnError as error:
         errors.put(error)

@@ -1,7 +1,7 @@
 """One trial of a search: an architecture is proposed, evaluated or looked up, and told."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
@@ -15,6 +15,7 @@ from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.randomness import derive_seed
 from nasgtn.records import Evaluation, append_record, read_records
 from nasgtn.search.config import SearchConfig
+from nasgtn.search.gate import Gate
 from nasgtn.spaces import Architecture, SearchSpace, Trial
 from nasgtn.spaces.cost import measure_cost
 from nasgtn.task import Task
@@ -23,6 +24,7 @@ ARCHITECTURE_ID = "architecture_id"
 DESCRIPTION = "description"
 IS_DUPLICATE = "is_duplicate"
 IS_PRUNED = "is_pruned"
+IS_GATED = "is_gated"
 SCORE = "score"
 SECONDS = "seconds"
 FAILURE = "failure"
@@ -51,6 +53,10 @@ class Problem:
     """Root seed of the run."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     """Where latency is measured."""
+    rungs: Sequence[int] = ()
+    """Steps at which the evaluator tells its score, the last one of all at the end."""
+    gate: Gate | None = None
+    """What decides whether an architecture is worth an evaluation; None: each one is."""
 
 
 def run_trial(study: optuna.Study, problem: Problem, config: SearchConfig) -> bool:
@@ -77,16 +83,22 @@ def run_trial(study: optuna.Study, problem: Problem, config: SearchConfig) -> bo
         return False
     costs: dict[str, float] = {}
     if failure is None:
-        costs, failure = _measure_costs(problem, architecture, config)
+        costs, failure = measure_costs(problem, architecture, config)
     if failure is None and _set_constraints(trial, costs, config):
         _set_attributes(trial, {**costs, IS_DUPLICATE: False})
         study.tell(trial, state=TrialState.PRUNED)
         return False
-    if failure is None:
-        evaluation = _evaluate(problem, architecture, study, trial, config)
+    seconds = time.perf_counter() - start
+    if failure is None and problem.gate is not None and problem.gate.stops(architecture):
+        # Its training-free scores took their time in a record of their own.
+        failure = f"gated: training-free scores in the lowest {problem.gate.share:.0%}"
+        evaluation = _failed(problem, architecture, failure, seconds)
+        evaluation = replace(evaluation, metrics={IS_GATED: 1.0, **costs})
+    elif failure is None:
+        evaluation = _evaluate(problem, architecture, trial, config)
         evaluation = replace(evaluation, metrics={**evaluation.metrics, **costs})
     else:
-        evaluation = _failed(problem, architecture, failure, time.perf_counter() - start)
+        evaluation = _failed(problem, architecture, failure, seconds)
     append_record(problem.records, evaluation)
     _tell(study, trial, evaluation, config, is_duplicate=False)
     return True
@@ -121,13 +133,12 @@ def proxy_seed(root: int) -> int:
 class _Pruning:
     """Tells Optuna the scores on the way, and stops where its pruner says so.
 
-    Never after the last step of the complete evaluations: then there is nothing left to save.
+    Never at the last rung: then there is nothing left to save.
     """
 
-    def __init__(self, study: optuna.Study, trial: optuna.Trial) -> None:
+    def __init__(self, trial: optuna.Trial, rungs: Sequence[int]) -> None:
         self._trial = trial
-        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        self._last_step = max((other.last_step or 0 for other in complete), default=0)
+        self._last_step = max(rungs, default=0)
         self.is_pruned = False
 
     def __call__(self, step: int, score: float) -> bool:
@@ -188,7 +199,7 @@ def _is_duplicate(study: optuna.Study, number: int, architecture_id: str) -> boo
     )
 
 
-def _measure_costs(
+def measure_costs(
     problem: Problem, architecture: Architecture, config: SearchConfig
 ) -> tuple[dict[str, float], str | None]:
     """Measure what the network costs; or say why that cannot be done."""
@@ -200,6 +211,11 @@ def _measure_costs(
         return {}, f"{type(error).__name__}: {error}"
     values = {name: getattr(cost, name) for name in COSTS}
     return {name: float(value) for name, value in values.items() if value is not None}, None
+
+
+def is_within_limits(costs: Mapping[str, float], config: SearchConfig) -> bool:
+    """Whether a network of these costs may be evaluated."""
+    return all(limit is None or costs[name] <= limit for name, limit in _limits(config).items())
 
 
 def _set_constraints(
@@ -224,13 +240,12 @@ def _limits(config: SearchConfig) -> dict[str, float | None]:
 def _evaluate(
     problem: Problem,
     architecture: Architecture,
-    study: optuna.Study,
     trial: optuna.Trial,
     config: SearchConfig,
 ) -> Evaluation:
     seed = proxy_seed(problem.seed)
     if config.prune:
-        pruning = _Pruning(study, trial)
+        pruning = _Pruning(trial, problem.rungs)
         evaluation = evaluate(problem.evaluator, architecture, seed=seed, report=pruning)
         if pruning.is_pruned:
             return replace(evaluation, metrics={**evaluation.metrics, IS_PRUNED: 1.0})
@@ -268,7 +283,10 @@ def _tell(
     known = {SCORE: evaluation.score, FAILURE: evaluation.failure, SECONDS: evaluation.seconds}
     told = {name: value for name, value in known.items() if value is not None}
     _set_attributes(trial, {**costs, **told, IS_DUPLICATE: is_duplicate})
-    if evaluation.score is None:
+    if evaluation.metrics.get(IS_GATED):
+        trial.set_user_attr(IS_GATED, True)
+        study.tell(trial, state=TrialState.PRUNED)
+    elif evaluation.score is None:
         study.tell(trial, state=TrialState.FAIL)
     elif evaluation.metrics.get(IS_PRUNED):
         study.tell(trial, state=TrialState.PRUNED)

@@ -3,7 +3,7 @@
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,18 +113,25 @@ def free_locks(place: StudyPlace) -> None:
 
 
 def open_proxy_study(
-    storage: BaseStorage, place: StudyPlace, config: SearchConfig, *, seed: int, worker: int = 0
+    storage: BaseStorage,
+    place: StudyPlace,
+    config: SearchConfig,
+    *,
+    seed: int,
+    worker: int = 0,
+    rungs: Sequence[int] = (),
 ) -> optuna.Study:
     """Open the study of a search, or make it.
 
     The state of a sampler is not stored. Its seed depends on how many trials there are, so that a
-    resumed study does not propose the same architectures again.
+    resumed study does not propose the same architectures again. `rungs` are the steps at which an
+    evaluation tells its score; a pruner needs them.
     """
     study = optuna.create_study(
         storage=storage,
         study_name=place.prefix + PROXY_STUDY,
         directions=config.directions,
-        pruner=_pruner(config),
+        pruner=_pruner(config, rungs),
         load_if_exists=True,
     )
     n_trials = len(study.get_trials(deepcopy=False))
@@ -156,9 +163,18 @@ def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
             return optuna.samplers.RandomSampler(seed=seed)
 
 
-def _pruner(config: SearchConfig) -> optuna.pruners.BasePruner:
-    if not config.prune:
+def _pruner(config: SearchConfig, rungs: Sequence[int]) -> optuna.pruners.BasePruner:
+    if not config.prune or len(rungs) < 2:
         return optuna.pruners.NopPruner()
+    factor = max(2, round(rungs[1] / rungs[0]))
+    if config.pruner == "halving":
+        return optuna.pruners.SuccessiveHalvingPruner(
+            min_resource=rungs[0], reduction_factor=factor
+        )
+    if config.pruner == "hyperband":
+        return optuna.pruners.HyperbandPruner(
+            min_resource=rungs[0], max_resource=rungs[-1], reduction_factor=factor
+        )
     return optuna.pruners.MedianPruner(n_startup_trials=MEDIAN_STARTUP_TRIALS)
 
 

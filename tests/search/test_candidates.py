@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nasgtn.records import Evaluation
-from nasgtn.search import best_candidates, comparable, control_group
+from nasgtn.search import best_candidates, comparable
 
 
 def evaluation(name: str, score: float | None, **metrics: float) -> Evaluation:
@@ -43,30 +43,6 @@ def test_only_whole_scores_of_distinct_architectures_compare() -> None:
 def test_the_best_come_first_and_equals_in_the_order_of_evaluation() -> None:
     assert names(best_candidates(RECORDS, 3)) == ["b", "c", "d"]
     assert names(best_candidates(RECORDS, 30)) == ["b", "c", "d", "a"]
-
-
-def test_the_control_is_random_seeded_and_free_of_candidates() -> None:
-    records = [evaluation(f"{i:02d}", i / 40) for i in range(40)]
-    best = best_candidates(records, 5)
-    control = control_group(records, 6, candidates=best, seed=1)
-    assert len(set(names(control))) == 6
-    assert not set(names(control)) & set(names(best))
-    assert control == control_group(records[::-1], 6, candidates=best, seed=1)
-    drawn = {tuple(names(control_group(records, 6, candidates=best, seed=s))) for s in range(9)}
-    assert len(drawn) == 9
-
-
-def test_a_larger_control_keeps_the_smaller_one() -> None:
-    records = [evaluation(f"{i:02d}", i / 40) for i in range(40)]
-    best = best_candidates(records, 5)
-    small = control_group(records, 4, candidates=best, seed=3)
-    large = control_group(records, 9, candidates=best, seed=3)
-    assert names(large)[:4] == names(small)
-
-
-def test_a_control_is_as_large_as_the_rest_allows() -> None:
-    assert names(control_group(RECORDS, 9, candidates=RECORDS[1:2], seed=0)) != []
-    assert len(control_group(RECORDS, 9, candidates=RECORDS[1:2], seed=0)) == 3
 
 
 @pytest.mark.parametrize("seed", range(5))

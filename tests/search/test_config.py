@@ -14,6 +14,8 @@ from nasgtn.search import SearchConfig
         ({"objectives": ("params",)}, InvalidConfigError, "include accuracy, got params"),
         ({"objectives": ("accuracy", "accuracy")}, InvalidConfigError, "must be different"),
         ({"objectives": ()}, InvalidConfigError, "got none"),
+        ({"pruner": "halve"}, UnknownNameError, "unknown pruner 'halve'; did you mean halving"),
+        ({"gate": 1.0}, InvalidConfigError, r"gate must be in \[0, 1\), got 1.0"),
         ({"trials": 0}, InvalidConfigError, "trials must be at least 1, got 0"),
         ({"workers": 0}, InvalidConfigError, "workers must be at least 1, got 0"),
         ({"max_params": 0}, InvalidConfigError, "max_params must be positive, got 0"),

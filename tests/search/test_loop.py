@@ -7,19 +7,20 @@ import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import toy_search
 from torch import nn
-from toy_search import SPACE, TASK, Searched, Width, build, slow_search
+from toy_search import SPACE, TASK, Rising, Searched, Width, build, slow_search
 
 from nasgtn.errors import ArtefactError
-from nasgtn.evaluation import Scores
-from nasgtn.records import Evaluation
-from nasgtn.search import SAMPLERS, SearchConfig, best_candidates
+from nasgtn.evaluation import Report, Scores
+from nasgtn.records import Evaluation, read_records
+from nasgtn.search import SAMPLERS, Gate, SearchConfig, best_candidates
 from nasgtn.search.config import TRIALS_PER_CANDIDATE
 from nasgtn.search.study import open_proxy_study, opened
-from nasgtn.spaces import SearchSpace, Trial
+from nasgtn.spaces import Architecture, SearchSpace, Trial
 from nasgtn.task import Task
 
 RANDOM = SearchConfig(sampler="random", trials=8)
@@ -169,6 +170,71 @@ def test_a_poor_evaluation_is_pruned_and_becomes_no_candidate(tmp_path: Path) ->
     states = {row["architecture_id"]: row["state"] for row in searched.history}
     assert all(states[record.architecture_id] == "pruned" for record in pruned)
     assert not distinct(pruned) & distinct(best_candidates(searched.records, 24))
+
+
+@pytest.mark.parametrize("pruner", ["halving", "hyperband"])
+def test_rungs_stop_the_lower_part_and_the_best_reach_the_end(pruner: str, tmp_path: Path) -> None:
+    config = SearchConfig(trials=20, sampler="random", prune=True, pruner=pruner)
+    searched = Searched(tmp_path, config, evaluator=Rising(), rungs=(4, 8, 16)).run()
+    lengths = {n: [r for r in searched.records if len(r.curve) == n] for n in (1, 2, 3)}
+    assert sum(map(len, lengths.values())) == 20
+    assert len(lengths[1]) + len(lengths[2]) > 4
+    assert {r.curve[-1][0] for r in lengths[3]} == {16}
+    assert all(bool(r.metrics.get("is_pruned")) == (len(r.curve) < 3) for r in searched.records)
+    best = max(searched.records, key=lambda one: int(str(one.choices["width"])))
+    assert best in lengths[3]
+
+
+class Parity:
+    """A score without training, which knows half of the truth: wide or narrow."""
+
+    name = "parity"
+
+    def score(
+        self, architecture: Architecture, *, seed: int, report: Report | None = None
+    ) -> Scores:
+        return Scores(score=float(int(str(architecture.choices["width"])) > 4))
+
+
+def gated_in(folder: Path, **settings: Any) -> Searched:  # noqa: ANN401 - of SearchConfig
+    gate = Gate(
+        evaluators={"parity": Parity()},
+        weights={"parity": 1.0},
+        records=folder / "baselines.jsonl",
+        seed=3,
+        share=0.2,
+    )
+    config = SearchConfig(**{"trials": 20, "sampler": "random", **settings})
+    return Searched(folder, config, evaluator=Width(), gate=gate)
+
+
+def test_the_gate_stops_the_lowest_and_what_it_stops_is_counted_and_never_chosen(
+    tmp_path: Path,
+) -> None:
+    searched = gated_in(tmp_path).run()
+    gated = [one for one in searched.records if one.metrics.get("is_gated")]
+    assert len(searched.records) == 20
+    assert 1 < len(gated) < 8
+    assert all(int(str(one.choices["width"])) <= 4 for one in gated)
+    assert gated[0] not in searched.records[:10]  # too few were seen to say what is low
+    assert all(one.score is None and "lowest 20%" in str(one.failure) for one in gated)
+    states = {row["architecture_id"]: row["state"] for row in searched.history}
+    assert {states[one.architecture_id] for one in gated} == {"gated"}
+    assert not distinct(gated) & distinct(best_candidates(searched.records, 20))
+    free = read_records(tmp_path / "baselines.jsonl")
+    assert distinct(free) == distinct(searched.records)
+    assert len(free) == 20
+
+
+def test_the_gate_works_with_several_objectives_and_a_pruner(tmp_path: Path) -> None:
+    for name, settings in (
+        ("two", {"objectives": ("accuracy", "params"), "sampler": "tpe"}),
+        ("pruned", {"prune": True, "pruner": "halving", "sampler": "tpe"}),
+    ):
+        (tmp_path / name).mkdir()
+        records = gated_in(tmp_path / name, trials=14, **settings).run().records
+        assert len(records) == 14
+        assert best_candidates(records, 5)
 
 
 def fail_sometimes(trial: Trial, task: Task) -> nn.Module:

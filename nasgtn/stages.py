@@ -1,0 +1,209 @@
+"""What the search of a run works on, and the stage after it: who is verified, and how well."""
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+
+from nasgtn.anchors import read_anchors
+from nasgtn.artefacts import ANCHORS, BASELINES, CONTROL, PROXY, VERIFICATION
+from nasgtn.candidacy import FUSIONS, Pool, fused_records, rate
+from nasgtn.evaluation import Evaluator, evaluate
+from nasgtn.evaluation.baselines import ZERO_COST
+from nasgtn.evaluation.proxy import GtnProxy, RealSteps
+from nasgtn.fusion import PARTS
+from nasgtn.gtn import TrainedGenerator
+from nasgtn.preparation import Run
+from nasgtn.progress import Progress
+from nasgtn.randomness import derive_seed
+from nasgtn.records import Evaluation, read_records, write_records
+from nasgtn.search import (
+    Gate,
+    Problem,
+    add_verified,
+    best_candidates,
+    comparable,
+    control_group,
+    proxy_seed,
+)
+from nasgtn.verification import Chosen, baseline_seed, evaluate_baselines, verify_chosen
+
+
+def verification_seed(run: Run, number: int) -> int:
+    """Derive the seed of full trainings; the anchors have that of the first verification."""
+    return derive_seed(run.config.seed, "verification", number)
+
+
+def verification_stage(run: Run, generator: TrainedGenerator, progress: Progress) -> None:
+    """Draw the control, score all that may be verified, choose candidates in rounds, verify."""
+    config, folder = run.config, run.folder
+    control = _control(run, generator, (), progress)
+    pool = _score_pool(run, generator, control, progress)
+    showing = _showing_verified(run, progress)
+    seeds = [verification_seed(run, n) for n in range(config.verification.n_seeds)]
+    candidates: list[Evaluation] = []
+    for number in range(config.verification.rounds):
+        candidates += _next_candidates(run, pool, candidates, number)
+        is_last = number + 1 == config.verification.rounds
+        if is_last and not {*map(_id, control)}.isdisjoint(map(_id, candidates)):
+            control = _control(run, generator, candidates, progress)
+            _score_pool(run, generator, control, progress)
+        chosen = Chosen(candidates=candidates, control=control if is_last else ())
+        verify_chosen(run.truth, run.space, chosen, folder, seeds, progress=showing)
+    evaluate_baselines(
+        [_real_steps(run, generator)],
+        chosen.all,
+        run.space,
+        folder,
+        seed=config.seed,
+        progress=progress,
+    )
+
+
+def _showing_verified(run: Run, progress: Progress) -> Progress:
+    """Add each training to the study as soon as it is finished, so that a dashboard shows it."""
+    n_shown = 0
+
+    def tell(stage: str, done: int, total: int, note: str = "") -> None:
+        nonlocal n_shown
+        verified = read_records(run.folder / VERIFICATION)
+        if len(verified) > n_shown:
+            scored = [*read_records(run.folder / CONTROL), *read_records(run.folder / PROXY)]
+            add_verified(run.place, verified, scored, run.space)
+            n_shown = len(verified)
+        progress(stage, done, total, note)
+
+    return tell
+
+
+def _score_pool(
+    run: Run,
+    generator: TrainedGenerator,
+    control: Sequence[Evaluation],
+    progress: Progress,
+) -> Pool:
+    """Score candidates, anchors and control by every part of the fused score, and fuse."""
+    folder, seed = run.folder, run.config.seed
+    scored = comparable([*read_records(folder / PROXY), *control])
+    anchors = read_anchors(folder)
+    known = {one.architecture_id for one in scored}
+    proxy = GtnProxy.of(generator, run.space, run.splits, run.config.proxy)
+    before = {
+        one.architecture_id: one
+        for one in read_records(folder / BASELINES)
+        if one.evaluator == proxy.name
+    }
+    others = [
+        before.get(one.architecture_id)
+        or evaluate(proxy, run.space.architecture(one.choices), seed=proxy_seed(seed))
+        for one in anchors
+        if one.architecture_id not in known
+    ]
+    free = [made(run.space, run.splits.task, run.splits.train) for made in ZERO_COST.values()]
+    found = evaluate_baselines(
+        free, [*scored, *others], run.space, folder, seed=seed, progress=progress
+    )
+    pool = Pool.of([one.architecture_id for one in (*scored, *others)], found)
+    done = {(one.evaluator, one.architecture_id) for one in found}
+    labels = _labels(folder, ())  # before any is verified
+    fused = fused_records(pool, scored, labels, seed=seed)
+    if not {(one.evaluator, one.architecture_id) for one in fused} <= done:
+        unfused = [one for one in found if one.evaluator not in FUSIONS]
+        write_records(folder / BASELINES, [*unfused, *fused])  # ranks are those of the whole pool
+    return pool
+
+
+def _next_candidates(
+    run: Run, pool: Pool, before: Sequence[Evaluation], number: int
+) -> list[Evaluation]:
+    """Choose the candidates of one round, knowing what the rounds before it found out."""
+    config, seed = run.config.verification, run.config.seed
+    evaluations = {one.architecture_id: one for one in read_records(run.folder / PROXY)}
+    records = comparable(list(evaluations.values()))
+    known = {one.architecture_id for one in before}
+    if config.score == "fused":
+        acquisition = config.acquisition if number else "mean"
+        ratings = rate(pool, _labels(run.folder, known), acquisition, seed=seed)
+        records = [replace(one, score=ratings[one.architecture_id]) for one in records]
+    best = best_candidates(records, len(records), run.config.search.objectives)
+    ranked = [evaluations[one.architecture_id] for one in best if one.architecture_id not in known]
+    n_all = math.ceil(config.candidates * (number + 1) / config.rounds)
+    return ranked[: n_all - len(before)]
+
+
+def _labels(folder: Path, verified: Collection[str]) -> dict[str, float]:
+    """Read the validation accuracies of the anchors, and of those that are `verified`."""
+    found: dict[str, list[float]] = {}
+    for record in read_anchors(folder):
+        assert record.score is not None
+        found.setdefault(record.architecture_id, []).append(record.score)
+    for record in read_records(folder / VERIFICATION):
+        if record.score is not None and record.architecture_id in verified:
+            accuracy = record.metrics["validation_accuracy"]
+            found.setdefault(record.architecture_id, []).append(accuracy)
+    return {name: fmean(accuracies) for name, accuracies in found.items()}
+
+
+def _control(
+    run: Run,
+    generator: TrainedGenerator,
+    candidates: Sequence[Evaluation],
+    progress: Progress,
+) -> list[Evaluation]:
+    """Draw the control from the whole space; anchors are none, as the generator has seen them."""
+    anchors = read_records(run.folder / ANCHORS)
+    return control_group(
+        replace(problem_of(run, generator), records=run.folder / CONTROL),
+        run.config.search,
+        run.config.verification.control,
+        searched=read_records(run.folder / PROXY),
+        exclude={*map(_id, anchors), *map(_id, candidates)},
+        progress=progress,
+    )
+
+
+def _id(evaluation: Evaluation) -> str:
+    return evaluation.architecture_id
+
+
+def problem_of(run: Run, generator: TrainedGenerator) -> Problem:
+    """Make what the search of a run works on."""
+    proxy = GtnProxy.of(generator, run.space, run.splits, run.config.proxy)
+    return Problem(
+        space=run.space,
+        task=run.splits.task,
+        evaluator=proxy,
+        records=run.folder / PROXY,
+        seed=run.config.seed,
+        device=run.device,
+        rungs=proxy.rungs,
+        gate=_gate(run),
+    )
+
+
+def _gate(run: Run) -> Gate | None:
+    """Make the gate of the training-free parts of the fused score, which reads what it leaves."""
+    share = run.config.search.gate
+    if not share:
+        return None
+    weights = {name: PARTS[name] for name in ZERO_COST if PARTS.get(name)}
+    evaluators = {
+        name: ZERO_COST[name](run.space, run.splits.task, run.splits.train) for name in weights
+    }
+    return Gate(
+        evaluators=evaluators,
+        weights=weights,
+        records=run.folder / BASELINES,
+        seed=baseline_seed(run.config.seed),
+        share=share,
+    )
+
+
+def _real_steps(run: Run, generator: TrainedGenerator) -> Evaluator:
+    """Make the baseline that trains on as many real batches as the proxy does."""
+    n_steps = run.config.proxy.n_steps or generator.config.curriculum.n_steps
+    batches = n_steps, generator.config.curriculum.batch_size
+    small = run.splits.shrunk(generator.config.image_size)
+    inner_loop = generator.config.inner_loop
+    return RealSteps(run.space, small, batches, run.config.proxy, inner_loop)
