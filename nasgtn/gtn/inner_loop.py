@@ -14,13 +14,12 @@ from torch.nn import functional as F
 from nasgtn.gtn.learner import Learner
 from nasgtn.gtn.optimisers import (
     InnerLoopConfig,
+    InPlace,
     Rule,
     State,
-    copied,
     make_rule,
     start,
     update,
-    update_in_place,
 )
 
 Graph = Literal["none", "whole", "checkpointed"]
@@ -50,7 +49,7 @@ def soft_cross_entropy(
     logits: Float[Tensor, "batch classes"], labels: Float[Tensor, "batch classes"]
 ) -> Float[Tensor, ""]:
     """Mean cross-entropy with class probabilities, in nats."""
-    return -(labels * F.log_softmax(logits, dim=-1)).sum(dim=-1).mean()
+    return F.cross_entropy(logits, labels)
 
 
 def steps(
@@ -77,8 +76,9 @@ def steps(
     """
     how = _Training(learner, make_rule(learner, parameters, config))
     state = start(parameters, how.rule)
-    if not differentiable:
-        state = copied(state)
+    if not differentiable and parameters.dim() == 1:
+        yield from _in_place(how, 0, InPlace(state, how.rule), data)
+        return
     for index, row in enumerate(zip(*data, strict=True)):
         with torch.set_grad_enabled(differentiable):
             state, loss = _step(how, index, state, SyntheticData(*row))
@@ -140,23 +140,36 @@ class _Training(NamedTuple):
     rule: Rule
 
 
+def _in_place(
+    how: _Training, begin: int, optimiser: InPlace, data: SyntheticData
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Train without a graph; yields what `steps` yields."""
+    parameters = optimiser.parameters
+    settings = zip(data.learning_rates.tolist(), data.momenta.tolist(), strict=True)
+    batches = zip(data.images.detach(), data.labels.detach(), settings, strict=True)
+    for index, (images, labels, (rate, momentum)) in enumerate(batches, start=begin):
+        leaves = how.learner.inhabit(parameters)
+        with torch.enable_grad():
+            loss = soft_cross_entropy(how.learner.network(images), labels)
+        gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+        optimiser.step(gradients, rate, momentum, index)
+        yield parameters, loss.detach()
+
+
 def _step(how: _Training, index: int, state: State, batch: SyntheticData) -> tuple[State, Tensor]:
-    """Compute loss and gradient, apply the optimiser; differentiable where gradients are on."""
+    """Compute loss and gradient, apply the optimiser: with a graph, or for several seeds."""
     if state.parameters.dim() == 2:
         gradient, loss = vmap(grad_and_value(_loss, argnums=1), in_dims=(None, 0, None))(
             how.learner, state.parameters, batch
         )
     else:
-        differentiable = torch.is_grad_enabled()
-        with torch.enable_grad():
-            parameters = state.parameters
-            if not differentiable or not parameters.requires_grad:
-                parameters = parameters.detach().requires_grad_()
-            loss = _loss(how.learner, parameters, batch)
-            (gradient,) = torch.autograd.grad(loss, parameters, create_graph=differentiable)
+        parameters = state.parameters
+        if not parameters.requires_grad:
+            parameters = parameters.detach().requires_grad_()
+        loss = _loss(how.learner, parameters, batch)
+        (gradient,) = torch.autograd.grad(loss, parameters, create_graph=True)
     settings = batch.learning_rates, batch.momenta
-    change = update if torch.is_grad_enabled() else update_in_place
-    return change(state, gradient, settings, index, how.rule), loss
+    return update(state, gradient, settings, index, how.rule), loss
 
 
 def _loss(learner: Learner, parameters: Tensor, batch: SyntheticData) -> Tensor:
@@ -175,13 +188,10 @@ class _Segment(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         ctx.how, ctx.begin = how, begin  # type: ignore[attr-defined]
         ctx.save_for_backward(*tensors)
-        state, losses = copied(State(*tensors[:4])), []
-        for index, row in enumerate(zip(*tensors[4:], strict=True), start=begin):
-            state, loss = _step(how, index, state, SyntheticData(*row))
-            losses.append(loss)
-        all_losses = torch.stack(losses)
-        ctx.mark_non_differentiable(all_losses)
-        return (*state, all_losses)
+        optimiser, segment = InPlace(State(*tensors[:4]), how.rule), SyntheticData(*tensors[4:])
+        losses = torch.stack([loss for _, loss in _in_place(how, begin, optimiser, segment)])
+        ctx.mark_non_differentiable(losses)
+        return (*optimiser.state, losses)
 
     @staticmethod
     @once_differentiable

@@ -37,9 +37,10 @@ class Learner:
     """
 
     def __init__(self, network: nn.Module, *, owned: bool = False) -> None:
-        self._network = (network if owned else copy.deepcopy(network)).eval()
-        replace_all_batch_norm_modules_(self._network)
-        trainable = {n: p for n, p in self._network.named_parameters() if p.requires_grad}
+        self.network = (network if owned else copy.deepcopy(network)).eval()
+        """What `inhabit` gives its parameters to."""
+        replace_all_batch_norm_modules_(self.network)
+        trainable = {n: p for n, p in self.network.named_parameters() if p.requires_grad}
         if not trainable:
             raise ValueError("the network must have trainable parameters, got none")
         trainable = dict(sorted(trainable.items(), key=lambda item: _matrix_shape(item[1])))
@@ -50,6 +51,8 @@ class Learner:
         """What the vector begins with."""
         self.names = tuple(trainable)
         """Of the parameters, in the order of the vector."""
+        self._trainable = tuple(trainable.values())
+        self._home: Tensor | None = None
         self._shapes = [p.shape for p in trainable.values()]
         self._sizes = [p.numel() for p in trainable.values()]
         self.initial: Float[Tensor, " params"] = torch.cat(
@@ -62,11 +65,26 @@ class Learner:
 
         The size is 1 for a tensor that is zero, such as a norm layer's bias at the start.
         """
-        sizes = []
-        for piece in parameters.detach().split(self._sizes, dim=-1):
-            size = piece.square().mean(dim=-1, keepdim=True).sqrt()
-            sizes.append(torch.where(size > 0, size, 1.0).expand_as(piece))
-        return torch.cat(sizes, dim=-1)
+        pieces = parameters.detach().split(self._sizes, dim=-1)
+        lengths = torch.stack([torch.linalg.vector_norm(p, dim=-1) for p in pieces], dim=-1)
+        numbers = torch.tensor(self._sizes, device=parameters.device)
+        sizes = lengths / numbers.sqrt()
+        return torch.where(sizes > 0, sizes, 1.0).repeat_interleave(
+            numbers, dim=-1, output_size=parameters.shape[-1]
+        )
+
+    def inhabit(self, parameters: Float[Tensor, " params"]) -> tuple[nn.Parameter, ...]:
+        """Make the parameters of `network` views of this vector, and return them in its order.
+
+        Then the network can be called as it is, which costs less than `logits`, and learns when
+        the vector is changed in place.
+        """
+        if self._home is not parameters:
+            pieces = parameters.detach().split(self._sizes)
+            for own, piece, shape in zip(self._trainable, pieces, self._shapes, strict=True):
+                own.data = piece.view(shape)
+            self._home = parameters
+        return self._trainable
 
     def logits(
         self,
@@ -78,7 +96,7 @@ class Learner:
             name: piece.view(shape)
             for name, piece, shape in zip(self.names, pieces, self._shapes, strict=True)
         }
-        return functional_call(self._network, named, (images,))  # type: ignore[no-any-return]
+        return functional_call(self.network, named, (images,))  # type: ignore[no-any-return]
 
 
 _NO_MATRIX = (2**62, 0)

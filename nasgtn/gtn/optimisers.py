@@ -109,11 +109,6 @@ def start(parameters: Float[Tensor, "*seeds params"], rule: Rule) -> State:
     return State(parameters, zeros, zeros[..., rule.n_orthogonal :], parameters.new_ones(()))
 
 
-def copied(state: State) -> State:
-    """Give steps in place their own memory."""
-    return State(*(tensor.detach().clone() for tensor in state))
-
-
 def update(
     state: State, gradient: Tensor, settings: tuple[Tensor, Tensor], step: int, rule: Rule
 ) -> State:
@@ -152,32 +147,66 @@ def update(
     return State(parameters, mean, mean_square, weight)
 
 
-def update_in_place(
-    state: State, gradient: Tensor, settings: tuple[Tensor, Tensor], step: int, rule: Rule
-) -> State:
-    """Do what `update` does, in the memory of `state` and `gradient`: for steps without a graph.
+class InPlace:
+    """Does what `update` does in memory of its own, laid out once: for steps without a graph.
 
-    New memory for each step costs large networks more than the arithmetic.
+    New memory and new views for each step cost more than most of the arithmetic.
+
+    Args:
+        state: Where it starts, of one seed; copied.
+        rule: As for `update`.
     """
-    rate, momentum = settings
-    n, config = rule.n_orthogonal, rule.config
-    parameters, mean, mean_square, weight = state
-    if config.optimiser == "sgd":
-        change = mean.mul_(momentum).add_(gradient)
-    else:
+
+    def __init__(self, state: State, rule: Rule) -> None:
+        self.parameters: Float[Tensor, " params"] = state.parameters.detach().clone()
+        """Overwritten by each step."""
+        self._mean, self._mean_square = state.mean.detach().clone(), state.mean_square.clone()
+        self._weight = state.weight.item()
+        self._gradient = torch.empty_like(self.parameters)
+        self._rule = rule
+        sizes = [group.n_values for group in rule.matrices]
+        sizes.append(len(self.parameters) - sum(sizes))
+        vectors = self.parameters, self._gradient, rule.scales
+        *matrices, rest = zip(*(vector.split(sizes) for vector in vectors), strict=True)
+        self._rest = rest
+        self._matrices = [
+            tuple(piece.view(group.number, group.rows, group.columns) for piece in pieces)
+            for pieces, group in zip(matrices, rule.matrices, strict=True)
+        ]
+
+    @property
+    def state(self) -> State:
+        """Where it stands; the next step overwrites it."""
+        weight = self.parameters.new_tensor(self._weight)
+        return State(self.parameters, self._mean, self._mean_square, weight)
+
+    @torch.no_grad()
+    def step(self, gradients: Sequence[Tensor], rate: float, momentum: float, step: int) -> None:
+        """Apply the optimiser once; the gradients are those of the learner's parameters."""
+        torch.cat([gradient.reshape(-1) for gradient in gradients], out=self._gradient)
+        parameters, gradient, scales = self._rest
+        if self._rule.config.optimiser == "sgd":
+            self._mean.mul_(momentum).add_(gradient)
+            parameters.addcmul_(self._mean, scales, value=-rate)
+            return
+        n, config = self._rule.n_orthogonal, self._rule.config
         beta = config.second_momentum
         correction = 1 - beta ** (step + 1)
-        weight = momentum * weight
-        mean.lerp_(gradient, 1 - momentum)
-        change, tail = gradient, gradient[..., n:]
-        mean_square.mul_(beta).addcmul_(tail, tail, value=1 - beta)
-        if n:
-            ahead = change[..., :n].lerp_(mean[..., :n] / (1 - weight), momentum)
-            change[..., :n] = orthogonalised(ahead, rule.matrices)
-        torch.add(mean_square, config.epsilon * correction, out=tail)
-        tail.rsqrt_().mul_(mean[..., n:]).mul_(math.sqrt(correction) / (1 - weight))
-    parameters.addcmul_(change, rate * rule.scales, value=-1)
-    return State(parameters, mean, mean_square, weight)
+        self._weight *= momentum
+        self._mean.lerp_(self._gradient, 1 - momentum)
+        self._mean_square.mul_(beta).addcmul_(gradient, gradient, value=1 - beta)
+        torch.add(self._mean_square, config.epsilon * correction, out=gradient)
+        gradient.rsqrt_().mul_(self._mean[n:])
+        value = -rate * math.sqrt(correction) / (1 - self._weight)
+        parameters.addcmul_(gradient, scales, value=value)
+        if n:  # the Nesterov mean of `update`, but for a factor that Newton-Schulz takes out
+            share = momentum / ((1 - momentum) * (1 - self._weight))
+            self._gradient[:n].add_(self._mean[:n], alpha=share)
+        for parameters, ahead, scales in self._matrices:
+            wide = ahead.shape[1] <= ahead.shape[2]
+            factor = _towards_orthogonal(ahead @ ahead.mT if wide else ahead.mT @ ahead)
+            factor.mul_(scales[:, :1, :1])
+            parameters.baddbmm_(*((factor, ahead) if wide else (ahead, factor)), alpha=-rate)
 
 
 def orthogonalised(
@@ -190,27 +219,34 @@ def orthogonalised(
     pieces = values.split([group.n_values for group in groups], dim=-1)
     found = []
     for piece, group in zip(pieces, groups, strict=True):
-        batch = piece.reshape(-1, group.rows, group.columns)
-        wide = batch.mT if group.rows > group.columns else batch
-        wide = _newton_schulz(wide)
-        batch = wide.mT if group.rows > group.columns else wide
-        found.append(batch.reshape(piece.shape))
+        x = piece.reshape(-1, group.rows, group.columns)
+        if group.rows <= group.columns:
+            x = _towards_orthogonal(x @ x.mT) @ x
+        else:
+            x = x @ _towards_orthogonal(x.mT @ x)
+        found.append(x.reshape(piece.shape))
     return torch.cat(found, dim=-1)
 
 
-def _newton_schulz(x: Float[Tensor, "batch rows columns"]) -> Float[Tensor, "batch rows columns"]:
-    """Run the rounds x -> (a + b x x^T + c (x x^T)^2) x on x x^T, which has rows alone.
+def _towards_orthogonal(gram: Float[Tensor, "batch n n"]) -> Float[Tensor, "batch n n"]:
+    """Find the symmetric matrix that turns X into U V^T, nearly, from `gram` = X X^T or X^T X.
 
-    All its polynomials commute, so that the long side enters two products in all, not two a round.
+    The rounds X -> (a + b G + c G^2) X are polynomials of G and commute, so that X itself, with
+    its long side, enters two products in all and not two a round.
     """
     a, b, c = NEWTON_SCHULZ
-    x = x * torch.rsqrt(x.square().sum(dim=(-2, -1), keepdim=True) + 1e-20)
-    gram, product = x @ x.mT, None
-    eye = torch.eye(x.shape[-2], dtype=x.dtype, device=x.device)
+    trace = gram.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+    size = (trace + 1e-20).view(-1, 1, 1)
+    gram, product = gram / size, None
     for number in range(N_ROUNDS):
-        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c) + a * eye
-        product = polynomial if product is None else polynomial @ product
+        higher = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)  # the polynomial without a
+        if product is None:
+            eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+            product = torch.add(higher, eye, alpha=a)
+        else:
+            product = torch.baddbmm(product, higher, product, beta=a)
         if number + 1 < N_ROUNDS:
-            gram = polynomial @ gram @ polynomial
+            half = torch.baddbmm(gram, higher, gram, beta=a)
+            gram = torch.baddbmm(half, half, higher, beta=a)
     assert product is not None
-    return product @ x
+    return product * size.rsqrt()

@@ -186,6 +186,36 @@ def test_steps_can_be_stopped_early() -> None:
     torch.testing.assert_close(parameters, kept[2])
 
 
+def test_two_runs_of_one_learner_side_by_side_do_not_mix() -> None:
+    learner, data = Learner(make_network()), make_data(MUON)
+    starts = [learner.initial, -learner.initial]
+    apart = [unroll(learner, start, data, MUON).parameters[N_STEPS] for start in starts]
+    runs = zip(*(steps(learner, start, data, MUON) for start in starts), strict=True)
+    *_, together = runs
+    for (parameters, _), expected in zip(together, apart, strict=True):
+        torch.testing.assert_close(parameters, expected)
+
+
+class Forgetful(nn.Module):
+    """Has a layer that it never calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.unused = make_network(), nn.Linear(4, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.used(images)
+        return logits
+
+
+def test_parameters_that_the_logits_do_not_depend_on_stay_as_they_are() -> None:
+    learner, data = Learner(Forgetful()), make_data(MUON)
+    end = unroll(learner, learner.initial, data, MUON).parameters[N_STEPS]
+    whole = unroll(learner, learner.initial.requires_grad_(), data, MUON, graph="whole")
+    torch.testing.assert_close(end, whole.parameters[N_STEPS])
+    assert (end == learner.initial).sum() == 10
+
+
 def test_training_leaves_the_network_alone() -> None:
     network = make_network()
     before = {name: value.clone() for name, value in network.state_dict().items()}

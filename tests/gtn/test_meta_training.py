@@ -116,7 +116,8 @@ def test_checkpointed_meta_gradient_equals_the_plain_one(
         gradients.append({n: p.grad for n, p in gtn.named_parameters() if p.grad is not None})
     assert gradients[0].keys() == gradients[1].keys()
     for name, one in gradients[0].items():
-        torch.testing.assert_close(one, gradients[1][name], rtol=1e-3, atol=1e-6)
+        rounding = 1e-4 * one.abs().max().item()  # in float64: see the tests of the inner loop
+        torch.testing.assert_close(one, gradients[1][name], rtol=1e-3, atol=rounding)
 
 
 def test_meta_training_lowers_the_meta_loss(
