@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -36,7 +37,7 @@ def write_thousand(folder: Path) -> None:
         "verification": {"candidates": N_CANDIDATES, "control": N_CONTROL},
         "anchors": {"n": N_ANCHORS},
     }
-    facts = {
+    facts: dict[str, dict[str, Any]] = {
         VERSIONS: versions(),
         ENVIRONMENT: environment(torch.device("cpu")),
         TASK: describe_task(splits),

@@ -1,7 +1,7 @@
 """Whether the report of 1,000 trials and 40 verified is quick, small and light, and opens.
 
 The bounds are aims that were set before measuring; unlike other benchmarks, this one fails where
-they are missed.
+they are missed. The time that is judged is that of a core, so that a busy machine changes nothing.
 """
 
 import subprocess
@@ -55,6 +55,6 @@ def test_report_of_a_thousand_trials(
     assert console(browser) == []
     assert requests(browser) == []
     assert n_figures > 0
-    assert seconds < MOST_SECONDS
+    assert busy < MOST_SECONDS
     assert mebibytes < MOST_MEBIBYTES
     assert n_bytes < MOST_BYTES

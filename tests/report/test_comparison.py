@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from comparison_data import make_data, make_rows
+from comparison_data import NOISE, SECONDS, make_data, make_rows
 from page_reader import HOSTILE, INLINE, Reader, check_structure
 from selenium import webdriver
 

@@ -94,7 +94,8 @@ def test_beyond_the_anchors_only_a_bound_is_known() -> None:
 def test_a_right_prediction_is_found_right_and_one_too_sure_is_not() -> None:
     """Labels that are a feature plus noise: the model's own uncertainty covers them."""
     rng = np.random.default_rng(0)
-    right, sure = [], []
+    right: list[Forecast] = []
+    sure: list[Forecast] = []
     for seed in range(2):
         quality = rng.normal(size=120)
         accuracy = quality + 0.7 * rng.normal(size=120)
