@@ -46,7 +46,10 @@ ROWS = (
     *("narrow/batches_shuffled-1", "narrow/pixels-0", "narrow/real-0", "narrow/real:32"),
     *("wide/real:512", "wide/full-2"),
 )
-RATES = (*(Rates(rate, falls=True) for rate in (0.05, 0.1, 0.2, 0.4)), Rates(0.05, falls=False))
+RATES = (
+    *(Rates(rate, falls=True) for rate in (0.025, 0.05, 0.1, 0.2, 0.4)),
+    Rates(0.05, falls=False),
+)
 NETWORKS = [derive_seed(CONFIG.seed, "networks", index) for index in range(16)]
 Facts = dict[str, object]
 TUNED_ON = [derive_seed(CONFIG.seed, "tuned on", index) for index in range(3)]
