@@ -12,7 +12,16 @@ from typing import TypeVar
 from nasgtn.artefacts import write_text
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, UnknownNameError
-from nasgtn.estimates import CALIBRATED, FUSED, Comparison, Estimate, Known, estimate, mean_scores
+from nasgtn.estimates import (
+    CALIBRATED,
+    FUSED,
+    Comparison,
+    Estimate,
+    Known,
+    estimate,
+    mean_scores,
+    rung_estimates,
+)
 from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.proxy import ProxyConfig, RealSteps
@@ -206,7 +215,7 @@ def compare(
             ]
             for setting, evaluator in estimator.settings.items()
         }
-        estimates.append(_best_setting(estimator, evaluations, known, config.seed))
+        estimates += _best_setting(estimator, evaluations, known, config.seed)
     return Comparison(
         n_architectures=len(architectures),
         seed=config.seed,
@@ -298,8 +307,11 @@ def _best_setting(
     evaluations: Mapping[str | None, Sequence[Evaluation]],
     known: Mapping[str, Known],
     seed: int,
-) -> Estimate:
-    """Judge an estimator by its best setting; trying the others was preparation."""
+) -> list[Estimate]:
+    """Judge an estimator by its best setting, at its end and at the rungs before, if it has any.
+
+    Trying the other settings was preparation.
+    """
     rows = {(setting, None): row for setting, row in evaluations.items()}
     if estimator.metrics:
         rows = {
@@ -316,16 +328,22 @@ def _best_setting(
 
     best = max(rows, key=merit)
     others = [one.seconds for name, row in evaluations.items() if name != best[0] for one in row]
-    return replace(
-        estimate(estimator.name, rows[best], known, seed=seed),
-        setting=", ".join(part.replace("_", " ") for part in best if part) or None,
-        preparation_seconds=estimator.preparation_seconds + sum(others),
-    )
+    rungs = rung_estimates({estimator.name: rows[best]}, known, seed=seed)
+    return [
+        replace(
+            row,
+            setting=", ".join(part.replace("_", " ") for part in best if part) or None,
+            preparation_seconds=estimator.preparation_seconds + sum(others),
+        )
+        for row in (estimate(estimator.name, rows[best], known, seed=seed), *rungs[:-1])
+    ]
 
 
 def _scored_by(metric: str, record: Evaluation) -> Evaluation:
-    """Take another number of the record as its score."""
-    return record if record.score is None else replace(record, score=record.metrics[metric])
+    """Take another number of the record as its score; its curve is that of the first one."""
+    if record.score is None or record.metrics[metric] == record.score:
+        return record
+    return replace(record, score=record.metrics[metric], curve=())
 
 
 class _Records:

@@ -23,6 +23,7 @@ from nasgtn.comparison import ComparisonConfig, Estimator, compare, make_estimat
 from nasgtn.configuration import RunConfig
 from nasgtn.errors import InvalidConfigError
 from nasgtn.evaluation import ChargedTable, Evaluator
+from nasgtn.evaluation.proxy import METRICS
 from nasgtn.facts import read_toml
 from nasgtn.pipeline import resume, run_search
 from nasgtn.preparation import Run, begin, disk_errors, load, locked, prepare
@@ -45,8 +46,9 @@ class RivalConfig:
     rungs: tuple[int, ...] = (64, 128, 256, 512)
     """Real steps after which Hyperband may stop a training; the last of them ends it."""
     tuned_on: int = 24
-    """Random architectures on which its learning rate is chosen, by the agreement with the truth:
-    in its favour, and neither their trainings nor their true accuracies are counted."""
+    """Random architectures on which its learning rate and its score are chosen, by the agreement
+    with the truth: in its favour, and neither their trainings nor their true accuracies are
+    counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +92,7 @@ def benchmark_search(
     """
     if config.truth.table is None:
         raise InvalidConfigError("a search benchmark needs truth.table, got none")
-    rate = _tuned_rate(config, rival, folder, progress)
+    tuned = _tuned(config, rival, folder, progress)
     found: list[Found] = []
     for seed in seeds:
         seeded = replace(config, seed=seed)
@@ -99,7 +101,7 @@ def benchmark_search(
             seeded, own, progress=progress
         )
         truth = _search_by_real_steps(
-            seeded, rival, rate, other, progress=within("rival", progress)
+            seeded, rival, tuned, other, progress=within("rival", progress)
         )
         found += follow(NASGTN, seed, own, truth.best) + follow(RIVAL, seed, other, truth.best)
         rows = io.StringIO()
@@ -145,8 +147,16 @@ def follow(method: str, seed: int, folder: Path, best: float) -> list[Found]:
     return rows
 
 
-def _tuned_rate(config: RunConfig, rival: RivalConfig, folder: Path, progress: Progress) -> str:
-    """Find the rate at which the rival's training agrees best with the truth."""
+@dataclass(frozen=True, kw_only=True)
+class _Tuned:
+    """How the rival's networks are trained, and what is their score."""
+
+    rate: str
+    metric: str
+
+
+def _tuned(config: RunConfig, rival: RivalConfig, folder: Path, progress: Progress) -> _Tuned:
+    """Find the rate and the score by which the rival's training agrees best with the truth."""
     run = prepare(config, folder)
     folder.mkdir(parents=True, exist_ok=True)
     estimator = _real(run, rival, None)
@@ -158,18 +168,23 @@ def _tuned_rate(config: RunConfig, rival: RivalConfig, folder: Path, progress: P
         ComparisonConfig(seed=seed, records=folder / "tuning.jsonl"),
         progress=within("tuning", progress),
     )
-    return estimator.settings[compared.estimators[0].setting].name.partition("@")[2]
+    rate, _, metric = (compared.estimators[0].setting or "").partition(", ")
+    return _Tuned(
+        rate=estimator.settings[rate].name.partition("@")[2],
+        metric=metric.replace(" ", "_") or run.config.proxy.metric or METRICS[0],
+    )
 
 
-def _real(run: Run, rival: RivalConfig, rate: str | None) -> Estimator:
-    """Make short real training with the rival's rungs; without a rate one setting for each."""
-    name = f"real:{rival.rungs[-1]}" + (f"@{rate}" if rate else "")
-    probing = replace(run.config.proxy, n_steps=None, n_probes=1, rungs=rival.rungs)
+def _real(run: Run, rival: RivalConfig, tuned: _Tuned | None) -> Estimator:
+    """Make short real training with the rival's rungs; one setting for each rate before tuning."""
+    name = f"real:{rival.rungs[-1]}" + (f"@{tuned.rate}" if tuned else "")
+    metric = tuned.metric if tuned else run.config.proxy.metric
+    probing = replace(run.config.proxy, n_steps=None, n_probes=1, rungs=rival.rungs, metric=metric)
     return make_estimator(name, run.space, run.splits, probing, gtn=run.config.gtn)
 
 
 def _search_by_real_steps(
-    config: RunConfig, rival: RivalConfig, rate: str, folder: Path, *, progress: Progress
+    config: RunConfig, rival: RivalConfig, tuned: _Tuned, folder: Path, *, progress: Progress
 ) -> ChargedTable:
     """Search as the rival does, and verify its best; return what told their accuracies."""
     settings = replace(
@@ -177,7 +192,7 @@ def _search_by_real_steps(
     )
     run = load(folder) if (folder / CONFIG).exists() else begin(config, folder)
     assert isinstance(run.truth, ChargedTable)
-    (evaluator,) = _real(run, rival, rate).settings.values()
+    (evaluator,) = _real(run, rival, tuned).settings.values()
     n_verified = config.anchors.n + config.verification.candidates + config.verification.control
     with disk_errors(folder), locked(folder):
         search(_problem(run, evaluator, rival), settings, run.place, progress=progress)

@@ -17,13 +17,13 @@ from nasgtn.estimates import (
     estimate,
     gain,
     mean_scores,
+    rung_estimates,
 )
 from nasgtn.records import Evaluation
 from nasgtn.report.classes import ClassResult, Confusion, class_results
 from nasgtn.report.data import RunData
 from nasgtn.report.foresight import Forecast, Truth, forecasts
 from nasgtn.report.pareto import Front, pareto_front
-from nasgtn.report.rungs import rung_estimates
 
 PROXY = "gtn"
 """Name of the evaluator whose scores steer the search."""

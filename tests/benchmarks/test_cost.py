@@ -91,6 +91,22 @@ def synthetic(splits: Splits) -> SyntheticData:
         return Gtn(splits.task, SynthesisConfig(), seed=SEED).synthesise(torch_rng(SEED))
 
 
+def test_looking_at_rungs_against_looking_once(report_line: Callable[[str], None]) -> None:
+    splits, space = load_splits(DataConfig(), seed=SEED), find_space("convnet")
+    data, inner_loop = synthetic(splits), SynthesisConfig().inner_loop
+    once, often = (
+        GtnProxy(space, splits.task, data, splits.probe(config.n_images), config, inner_loop)
+        for config in (ProxyConfig(), ProxyConfig(rungs=(4, 8)))
+    )
+    pairs = [
+        in_turn(partial(often.score, one, seed=SEED), partial(once.score, one, seed=SEED))
+        for one in space.sample_distinct(12, SEED, splits.task)
+    ]
+    ratio = sum(pair[0] for pair in pairs) / sum(pair[1] for pair in pairs)
+    report_line(f"proxy with looks after 4, 8 and 16 steps / with one look: {ratio:.2f}")
+    assert ratio < 2
+
+
 def test_proxy_against_bare_passes(report_line: Callable[[str], None]) -> None:
     splits, space = load_splits(DataConfig(), seed=SEED), find_space("convnet")
     data, inner_loop = synthetic(splits), SynthesisConfig().inner_loop

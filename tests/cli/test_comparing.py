@@ -200,3 +200,25 @@ def test_architectures_exclude_the_anchors_of_a_given_generator(
     outcome = nasgtn(*compare("gtn", "--out", again, "--generator", folder, "--json", n=12))
     assert outcome.code == 0, outcome.err
     assert anchors.isdisjoint(record.architecture_id for record in read_records(again))
+
+
+def test_the_rungs_of_an_estimator_are_rows_of_their_own(
+    nasgtn: Nasgtn, compare: Callable[..., Args], tmp_path: Path
+) -> None:
+    args = compare(
+        "gtn,real:4@0.02,params",
+        "--set",
+        "proxy.rungs=[1,2]",
+        "--set",
+        "proxy.metric=accuracy",
+        "--json",
+        n=6,
+    )
+    outcome = nasgtn(*args)
+    assert outcome.code == 0, outcome.err
+    rows = json.loads(outcome.out)["estimators"]
+    names = [row["estimator"] for row in rows]
+    assert names[:4] == ["gtn", "gtn after 1", "gtn after 2", "real:4@0.02"]
+    assert names[4:] == ["real:4@0.02 after 1", "real:4@0.02 after 2", "params"]
+    whole, one, two = (row["seconds_per_candidate"] for row in rows[:3])
+    assert (4 * one, 2 * two) == pytest.approx((whole, whole))

@@ -1,0 +1,94 @@
+import csv
+from itertools import product
+from pathlib import Path
+
+import pytest
+from command_line import TINY_SPACE, write_toy_archive
+
+from nasgtn.configuration import config_from_mapping
+from nasgtn.records import Evaluation, read_records, write_records
+from nasgtn.search_benchmark import NASGTN, RIVAL, RivalConfig, benchmark_search, follow
+
+
+def record(evaluator: str, name: str, score: float | None, seconds: float) -> Evaluation:
+    return Evaluation(
+        evaluator=evaluator,
+        architecture_id=name,
+        choices={},
+        seed=0,
+        score=score,
+        seconds=seconds,
+        failure=None if score is not None else "RuntimeError: no",
+    )
+
+
+def test_every_true_accuracy_costs_once_and_the_search_before_the_first_of_its_own(
+    tmp_path: Path,
+) -> None:
+    for name, records in {
+        "anchors": [record("anchor", "a", 0.7, 100), record("anchor", "b", 0.8, 100)],
+        "proxy": [record("gtn", "c", 0.5, 2), record("gtn", "b", None, 1)],
+        "control": [record("gtn", "d", 0.5, 4)],
+        "baselines": [
+            record("flops", "c", 1, 8),
+            record("fused", "c", 1, 1000),
+            record("gtn", "c", 1, 1000),
+            record("real:16", "c", 1, 1000),
+        ],
+        "verification": [
+            record("ground_truth", "b", 0.8, 100),
+            record("ground_truth", "c", 0.75, 100),
+            record("ground_truth", "d", 0.9, 100),
+        ],
+    }.items():
+        write_records(tmp_path / f"{name}.jsonl", records)
+    (tmp_path / "generator.toml").write_text("seconds = 16.0\n")
+    found = follow("any", 3, tmp_path, 0.95)
+    assert [one.n_verified for one in found] == [1, 2, 3, 4]
+    assert [one.seconds for one in found] == [100, 200, 300 + 31, 400 + 31]
+    assert [one.charged for one in found] == [100, 200, 300, 400]
+    assert [one.regret for one in found] == pytest.approx([0.25, 0.15, 0.15, 0.05])
+
+
+@pytest.mark.slow
+def test_both_methods_end_with_as_many_true_accuracies_and_go_on_where_they_stopped(
+    tmp_path: Path,
+) -> None:
+    write_toy_archive(tmp_path / "toy.npz")
+    (tmp_path / "tiny.py").write_text(TINY_SPACE)
+    cells = product((4, 8, 12, 16), ("relu", "tanh"), (1, 4))
+    rows = [f"width={w} activation={a} pool={p},{50 + w + p}" for w, a, p in cells]
+    (tmp_path / "table.csv").write_text("\n".join(["name,test", *rows]) + "\n")
+    config = config_from_mapping(
+        {
+            "device": "cpu",
+            "data": {"name": str(tmp_path / "toy.npz")},
+            "space": {"name": str(tmp_path / "tiny.py")},
+            "anchors": {"n": 3},
+            "gtn": {
+                "generator": {"hidden": 16, "channels": [8, 4]},
+                "curriculum": {"n_steps": 4, "batch_size": 12},
+                "warm_start": {"n_steps": 5},
+                "meta_training": {"n_meta_steps": 2, "n_images": 24},
+            },
+            "search": {"trials": 6},
+            "verification": {"candidates": 2, "control": 0},
+            "truth": {"table": f"{tmp_path / 'table.csv'}:test", "seconds": 50.0},
+        }
+    )
+    rival = RivalConfig(trials=8, rungs=(2, 4), tuned_on=4)
+    out = tmp_path / "out"
+    found = benchmark_search(config, rival, [1], out)
+    assert benchmark_search(config, rival, [1], out) == found
+    methods = [one.method for one in found]
+    assert methods.count(RIVAL) == 5
+    assert 3 <= methods.count(NASGTN) <= 5  # a candidate may be an anchor
+    assert found[-1].charged == 5 * 50
+    assert min(one.regret for one in found) >= 0
+    with (out / "regret.csv").open() as file:
+        assert [float(row["regret"]) for row in csv.DictReader(file)] == [
+            one.regret for one in found
+        ]
+    assert "Plotly.newPlot" in (out / "regret.html").read_text()
+    lengths = {len(one.curve) for one in read_records(out / "rival-1" / "proxy.jsonl")}
+    assert lengths <= {1, 2}
