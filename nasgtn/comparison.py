@@ -312,6 +312,7 @@ def _best_setting(
 
     Trying the other settings was preparation.
     """
+    rows: dict[tuple[str | None, str | None], Sequence[Evaluation]]
     rows = {(setting, None): row for setting, row in evaluations.items()}
     if estimator.metrics:
         rows = {
