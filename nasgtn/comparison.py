@@ -310,10 +310,12 @@ def _best_setting(
 ) -> list[Estimate]:
     """Judge an estimator by its best setting, at its end and at the rungs before, if it has any.
 
-    Trying the other settings was preparation.
+    Trying the other settings was preparation. At a rung the score is the one that the evaluator
+    told there, whatever number is taken at the end.
     """
-    rows: dict[tuple[str | None, str | None], Sequence[Evaluation]]
-    rows = {(setting, None): row for setting, row in evaluations.items()}
+    rows: dict[tuple[str | None, str | None], Sequence[Evaluation]] = {
+        (setting, None): row for setting, row in evaluations.items()
+    }
     if estimator.metrics:
         rows = {
             (setting, metric): [_scored_by(metric, one) for one in row]
@@ -329,22 +331,21 @@ def _best_setting(
 
     best = max(rows, key=merit)
     others = [one.seconds for name, row in evaluations.items() if name != best[0] for one in row]
-    rungs = rung_estimates({estimator.name: rows[best]}, known, seed=seed)
+    end = replace(
+        estimate(estimator.name, rows[best], known, seed=seed),
+        setting=", ".join(part.replace("_", " ") for part in best if part) or None,
+    )
+    rungs = rung_estimates({estimator.name: evaluations[best[0]]}, known, seed=seed)
+    before = estimator.preparation_seconds + sum(others)
     return [
-        replace(
-            row,
-            setting=", ".join(part.replace("_", " ") for part in best if part) or None,
-            preparation_seconds=estimator.preparation_seconds + sum(others),
-        )
-        for row in (estimate(estimator.name, rows[best], known, seed=seed), *rungs[:-1])
+        replace(row, preparation_seconds=before)
+        for row in (end, *(replace(rung, setting=best[0]) for rung in rungs[:-1]))
     ]
 
 
 def _scored_by(metric: str, record: Evaluation) -> Evaluation:
-    """Take another number of the record as its score; its curve is that of the first one."""
-    if record.score is None or record.metrics[metric] == record.score:
-        return record
-    return replace(record, score=record.metrics[metric], curve=())
+    """Take another number of the record as its score."""
+    return record if record.score is None else replace(record, score=record.metrics[metric])
 
 
 class _Records:

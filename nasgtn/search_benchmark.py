@@ -23,7 +23,6 @@ from nasgtn.comparison import ComparisonConfig, Estimator, compare, make_estimat
 from nasgtn.configuration import RunConfig
 from nasgtn.errors import InvalidConfigError
 from nasgtn.evaluation import ChargedTable, Evaluator
-from nasgtn.evaluation.proxy import METRICS
 from nasgtn.facts import read_toml
 from nasgtn.pipeline import resume, run_search
 from nasgtn.preparation import Run, begin, disk_errors, load, locked, prepare
@@ -47,8 +46,7 @@ class RivalConfig:
     """Real steps after which Hyperband may stop a training; the last of them ends it."""
     tuned_on: int = 24
     """Random architectures on which its learning rate and its score are chosen, by the agreement
-    with the truth: in its favour, and neither their trainings nor their true accuracies are
-    counted."""
+    with the truth: in its favour, and neither their trainings nor their true accuracies count."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,19 +145,13 @@ def follow(method: str, seed: int, folder: Path, best: float) -> list[Found]:
     return rows
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Tuned:
-    """How the rival's networks are trained, and what is their score."""
-
-    rate: str
-    metric: str
-
-
-def _tuned(config: RunConfig, rival: RivalConfig, folder: Path, progress: Progress) -> _Tuned:
-    """Find the rate and the score by which the rival's training agrees best with the truth."""
+def _tuned(
+    config: RunConfig, rival: RivalConfig, folder: Path, progress: Progress
+) -> tuple[str, str]:
+    """Find the learning rate and the score by which the rival agrees best with the truth."""
     run = prepare(config, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    estimator = _real(run, rival, None)
+    estimator = _real(run, rival)
     seed = derive_seed(config.seed, "tuning")
     compared = compare(
         [estimator],
@@ -169,22 +161,24 @@ def _tuned(config: RunConfig, rival: RivalConfig, folder: Path, progress: Progre
         progress=within("tuning", progress),
     )
     rate, _, metric = (compared.estimators[0].setting or "").partition(", ")
-    return _Tuned(
-        rate=estimator.settings[rate].name.partition("@")[2],
-        metric=metric.replace(" ", "_") or run.config.proxy.metric or METRICS[0],
-    )
+    return rate.removeprefix("learning rate "), metric.replace(" ", "_")
 
 
-def _real(run: Run, rival: RivalConfig, tuned: _Tuned | None) -> Estimator:
-    """Make short real training with the rival's rungs; one setting for each rate before tuning."""
-    name = f"real:{rival.rungs[-1]}" + (f"@{tuned.rate}" if tuned else "")
-    metric = tuned.metric if tuned else run.config.proxy.metric
+def _real(run: Run, rival: RivalConfig, tuned: tuple[str, str] | None = None) -> Estimator:
+    """Make short real training with the rival's rungs; if not tuned, in all its settings."""
+    rate, metric = tuned or (None, None)
+    name = f"real:{rival.rungs[-1]}" + (f"@{rate}" if rate else "")
     probing = replace(run.config.proxy, n_steps=None, n_probes=1, rungs=rival.rungs, metric=metric)
     return make_estimator(name, run.space, run.splits, probing, gtn=run.config.gtn)
 
 
 def _search_by_real_steps(
-    config: RunConfig, rival: RivalConfig, tuned: _Tuned, folder: Path, *, progress: Progress
+    config: RunConfig,
+    rival: RivalConfig,
+    tuned: tuple[str, str],
+    folder: Path,
+    *,
+    progress: Progress,
 ) -> ChargedTable:
     """Search as the rival does, and verify its best; return what told their accuracies."""
     settings = replace(

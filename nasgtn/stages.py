@@ -94,7 +94,7 @@ def _score_pool(
         for one in read_records(folder / BASELINES)
         if one.evaluator == proxy.name
     }
-    others = [
+    unsearched = [
         before.get(one.architecture_id)
         or evaluate(proxy, run.space.architecture(one.choices), seed=proxy_seed(seed))
         for one in anchors
@@ -102,15 +102,16 @@ def _score_pool(
     ]
     free = [made(run.space, run.splits.task, run.splits.train) for made in ZERO_COST.values()]
     found = evaluate_baselines(
-        free, [*scored, *others], run.space, folder, seed=seed, progress=progress
+        free, [*scored, *unsearched], run.space, folder, seed=seed, progress=progress
     )
-    pool = Pool.of([one.architecture_id for one in (*scored, *others)], found)
-    done = {(one.evaluator, one.architecture_id) for one in found}
+    pool = Pool.of([one.architecture_id for one in (*scored, *unsearched)], found)
     labels = _labels(folder, ())  # before any is verified
     fused = fused_records(pool, scored, labels, seed=seed)
-    if not {(one.evaluator, one.architecture_id) for one in fused} <= done:
-        unfused = [one for one in found if one.evaluator not in FUSIONS]
-        write_records(folder / BASELINES, [*unfused, *fused])  # ranks are those of the whole pool
+    done = {(one.evaluator, one.architecture_id) for one in found}
+    if any((one.evaluator, one.architecture_id) not in done for one in fused):
+        # Ranks are those of the whole pool, so all are written again.
+        others = [one for one in found if one.evaluator not in FUSIONS]
+        write_records(folder / BASELINES, [*others, *fused])
     return pool
 
 

@@ -178,20 +178,6 @@ def test_every_baseline_scores_candidates_anchors_and_control(run: RunResult) ->
     }
 
 
-def test_fused_scores_that_a_kill_left_out_are_added(copied: Path) -> None:
-    def fused() -> list[tuple[str, str, float | None]]:
-        records = read_records(copied / "baselines.jsonl")
-        return [(r.evaluator, r.architecture_id, r.score) for r in records if r.score is not None]
-
-    before = fused()
-    lines = (copied / "baselines.jsonl").read_text().splitlines(keepends=True)
-    first = next(n for n, line in enumerate(lines) if '"evaluator": "fused"' in line)
-    (copied / "report.html").unlink()
-    keep_lines(copied / "baselines.jsonl", first + 3)
-    resume(copied)
-    assert sorted(fused()) == sorted(before)
-
-
 def test_the_control_is_scored_as_the_candidates_and_is_no_anchor(run: RunResult) -> None:
     proxy, control = (
         {one.architecture_id: one for one in read_records(run.folder / f"{name}.jsonl")}
@@ -211,6 +197,20 @@ def test_the_control_is_scored_as_the_candidates_and_is_no_anchor(run: RunResult
     }
     spent = sum(one.seconds for one in control.values())
     assert run.costs.stages["control"] == pytest.approx(spent)
+
+
+def test_fused_scores_that_a_kill_left_out_are_added(copied: Path) -> None:
+    def fused() -> list[tuple[str, str, float | None]]:
+        records = read_records(copied / "baselines.jsonl")
+        return [(r.evaluator, r.architecture_id, r.score) for r in records if r.score is not None]
+
+    before = fused()
+    lines = (copied / "baselines.jsonl").read_text().splitlines(keepends=True)
+    first = next(n for n, line in enumerate(lines) if '"evaluator": "fused"' in line)
+    (copied / "report.html").unlink()
+    keep_lines(copied / "baselines.jsonl", first + 3)
+    resume(copied)
+    assert sorted(fused()) == sorted(before)
 
 
 def test_rounds_of_verification_use_what_the_rounds_before_found_out(

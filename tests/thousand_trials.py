@@ -1,6 +1,7 @@
 """Leaves the folder of a run of 1,000 trials and 40 verified, as `nasgtn search` would."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def write_thousand(folder: Path) -> None:
         "verification": {"candidates": N_CANDIDATES, "control": N_CONTROL},
         "anchors": {"n": N_ANCHORS},
     }
-    facts: dict[str, dict[str, Any]] = {
+    facts: dict[str, Mapping[str, Any]] = {
         VERSIONS: versions(),
         ENVIRONMENT: environment(torch.device("cpu")),
         TASK: describe_task(splits),
