@@ -1,7 +1,7 @@
 """Change one setting of the default search at a time, and see how the proxy's order changes.
 
     python scripts/ablations.py                                   # all that is missing
-    python scripts/ablations.py digits_convnet default adam       # these settings alone
+    python scripts/ablations.py digits_convnet default Adam       # these settings alone
 
 Each is `nasgtn compare` with three generators on the same architectures, truth and anchors, with
 the same seeds. Rows are kept in results/ablations/rows.jsonl and not measured again; table.csv
