@@ -36,6 +36,9 @@ RATES = (0.01, 0.02, 0.035, 0.05, 0.07, 0.1)
 rate is judged on how well that fits. They surround the optimiser's default of 0.05, and both ends
 ordered worse than the middle on digits (records in results/benchmarks/digits_convnet/)."""
 
+TUNED_METRICS = ("soft_accuracy", "accuracy", "loss", "training_loss", "late_training_loss")
+"""Scores that `real:N` tries where `proxy.metric` sets none: the generator learns its own."""
+
 T = TypeVar("T")
 
 
@@ -67,6 +70,8 @@ class Estimator:
     settings: Mapping[str | None, Evaluator]
     """By what tells them apart; None where there is one alone. Of several the one counts that
     agrees best with the truth: judged in its favour, on the architectures that are compared."""
+    metrics: Sequence[str] = ()
+    """Numbers in its records that may be the score, each a setting too; none: the score alone."""
     preparation_seconds: float = 0.0
     """Spent once, before the first architecture."""
 
@@ -124,11 +129,12 @@ def make_estimator(
             one: RealSteps(space, small, batches, config, gtn.inner_loop, learning_rate=one)
             for one in (RATES if rate is None else (rate,))
         }
-        if rate is not None:
-            return Estimator.of(made[rate])
         return Estimator(
-            name=f"real:{n_steps}",
-            settings={f"learning rate {one:g}": steps for one, steps in made.items()},
+            name=name,
+            settings={f"learning rate {one:g}": steps for one, steps in made.items()}
+            if rate is None
+            else {None: made[rate]},
+            metrics=() if config.metric else TUNED_METRICS,
         )
     if name not in ZERO_COST:
         raise UnknownNameError.of("estimator", name, ESTIMATORS)
@@ -294,20 +300,32 @@ def _best_setting(
     seed: int,
 ) -> Estimate:
     """Judge an estimator by its best setting; trying the others was preparation."""
+    rows = {(setting, None): row for setting, row in evaluations.items()}
+    if estimator.metrics:
+        rows = {
+            (setting, metric): [_scored_by(metric, one) for one in row]
+            for setting, row in evaluations.items()
+            for metric in estimator.metrics
+        }
 
-    def merit(setting: str | None) -> float:
-        scores = mean_scores(evaluations[setting])
+    def merit(place: tuple[str | None, str | None]) -> float:
+        scores = mean_scores(rows[place])
         both = [name for name in known if name in scores]
         rho = spearman([scores[name] for name in both], [known[name].truth for name in both])
         return -math.inf if rho is None else rho
 
-    best = max(evaluations, key=merit)
-    others = [one.seconds for name, row in evaluations.items() if name != best for one in row]
+    best = max(rows, key=merit)
+    others = [one.seconds for name, row in evaluations.items() if name != best[0] for one in row]
     return replace(
-        estimate(estimator.name, evaluations[best], known, seed=seed),
-        setting=best,
+        estimate(estimator.name, rows[best], known, seed=seed),
+        setting=", ".join(part.replace("_", " ") for part in best if part) or None,
         preparation_seconds=estimator.preparation_seconds + sum(others),
     )
+
+
+def _scored_by(metric: str, record: Evaluation) -> Evaluation:
+    """Take another number of the record as its score."""
+    return record if record.score is None else replace(record, score=record.metrics[metric])
 
 
 class _Records:

@@ -25,16 +25,15 @@ from sklearn.model_selection import RepeatedKFold
 Floats = NDArray[np.float64]
 
 PARTS = {
-    "gtn": 3.0,
-    "flops": 1.0,
-    "jacob_cov": 1.0,
-    **dict.fromkeys(("params", "synflow", "naswot", "grad_norm"), 0.0),
+    "gtn": 2.0,
+    **dict.fromkeys(("flops", "jacob_cov", "synflow", "naswot"), 1.0),
+    **dict.fromkeys(("params", "grad_norm"), 0.0),
 }
 """Evaluators that the fused score is made of, and how often each counts in the sum (chosen on
-development networks); what counts nothing there is for the calibration to use."""
-EVEN = {**PARTS, "gtn": 1.0, "jacob_cov": 0.0, "synflow": 1.0, "naswot": 1.0}
-"""Another sum, for spaces whose untrained networks say much (chosen on cells of NAS-Bench-201);
-the labels of a calibration choose between the two."""
+development networks of two spaces); what counts nothing is for the calibration to use."""
+PROXY_FIRST = {**PARTS, "gtn": 3.0, "synflow": 0.0, "naswot": 0.0}
+"""Another sum, for spaces whose untrained networks say little; the labels of a calibration choose
+between the two."""
 MIN_LABELS = 8
 """Fewer labelled architectures calibrate nothing: five folds would hold one or two each."""
 N_FOLDS, N_REPEATS = 5, 2
@@ -94,7 +93,7 @@ def normal_scores(values: ArrayLike) -> Floats:
 
 def weightings(parts: Sequence[str]) -> list[list[float]]:
     """Give these parts their weights in each of the sums that a calibration chooses from."""
-    return [[weights[part] for part in parts] for weights in (PARTS, EVEN)]
+    return [[weights[part] for part in parts] for weights in (PARTS, PROXY_FIRST)]
 
 
 def calibrate(

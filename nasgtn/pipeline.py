@@ -390,4 +390,5 @@ def _real_steps(run: Run, generator: TrainedGenerator) -> Evaluator:
     batches = n_steps, generator.config.curriculum.batch_size
     small = run.splits.shrunk(generator.config.image_size)
     inner_loop = generator.config.inner_loop
-    return RealSteps(run.space, small, batches, run.config.proxy, inner_loop)
+    proxy = run.config.proxy.scored_by(generator.config.meta_training.rank_score)
+    return RealSteps(run.space, small, batches, proxy, inner_loop)

@@ -14,21 +14,47 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = ROOT.parent / "shared" / "data"
+DATA = "../shared/data"  # from the root of the project, where `nasgtn` runs
 FREE = "params,flops,synflow,naswot,jacob_cov,grad_norm"
 ANCHORS = ("--generators", 3, "--set", "anchors.n=24")
-CIFAR = ("--dataset", DATA / "cifar10_20k.npz")
+CIFAR = ("--dataset", f"{DATA}/cifar10_20k.npz")
+OURS = "gtn,fused,calibrated"
+FITTING = (  # anchors are ordered by how well a learner fits the last synthetic batches
+    *("--set", "gtn.meta_training.rank_score=late_training_loss"),
+    *("--set", "gtn.meta_training.rank_weight=1", "--set", "gtn.meta_training.anchor_share=1"),
+    *("--set", "gtn.meta_training.learning_rate=0.002"),
+    *("--set", "gtn.meta_training.probe_every=8", "--set", "gtn.meta_training.save_every=30"),
+)
+
+CHARGE = ("--set", "truth.seconds=7200")  # stated rate: two hours a training in a table
 BENCHMARKS: dict[str, tuple[object, ...]] = {
     "digits_convnet": (
         *("--dataset", "digits", "--space", "convnet", "--architectures", 96),
-        *("--estimators", f"gtn,fused,calibrated,real:16,real:64,{FREE}", "--truth-seeds", 3),
+        *("--estimators", f"{OURS},real:16,real:64,{FREE}", "--truth-seeds", 3),
         *(*ANCHORS, "--set", "gtn.meta_training.n_meta_steps=300"),
     ),
     "fashion_convnet": (
-        *("--dataset", DATA / "fashion_mnist.npz", "--space", "convnet", "--architectures", 64),
-        *("--estimators", f"gtn,fused,calibrated,real:32,real:128,{FREE}", "--truth-seeds", 2),
+        *("--dataset", f"{DATA}/fashion_mnist.npz", "--space", "convnet", "--architectures", 64),
+        *("--estimators", f"{OURS},real:32,real:128,{FREE}", "--truth-seeds", 2),
         *(*ANCHORS, "--set", "gtn.meta_training.n_meta_steps=300"),
         *("--set", "gtn.curriculum.n_steps=32"),
+    ),
+    "nasbench201": (
+        *(*CIFAR, "--space", "nasbench201", "--architectures", 200),
+        *("--set", f"truth.table={DATA}/nasbench201_cifar10.csv.gz:cifar10_test_200ep", *CHARGE),
+        *("--estimators", f"{OURS},real:32@0.025,real:32@0.05,real:128@0.05,{FREE}"),
+        *(*ANCHORS, *FITTING),
+        *("--set", "space.options.channels=16", "--set", "space.options.n_cells=1"),
+        *("--set", "gtn.image_size=8", "--set", "gtn.curriculum.n_steps=32"),
+        *("--set", "gtn.meta_training.n_meta_steps=120", "--set", "proxy.n_seeds=2"),
+    ),
+    "nasbench_macro": (
+        *(*CIFAR, "--space", "nasbench_macro", "--architectures", 100),
+        *("--set", f"truth.table={DATA}/nasbench_macro_cifar10.csv.gz:test_acc_mean", *CHARGE),
+        *("--estimators", f"{OURS},real:16@0.025,real:16@0.05,real:64@0.05,{FREE}"),
+        *(*ANCHORS, *FITTING),
+        *("--set", "space.options.channels=8"),
+        *("--set", "gtn.meta_training.n_meta_steps=60"),
     ),
 }
 

@@ -9,6 +9,7 @@ from scipy import stats
 
 from nasgtn.comparison import (
     RATES,
+    TUNED_METRICS,
     ComparisonConfig,
     Estimator,
     Fusion,
@@ -230,7 +231,7 @@ def test_real_steps_are_an_estimator_with_a_rate_of_their_own(
     assert 0 <= real.score(architectures[0], seed=0).score <= 1
 
 
-def test_the_learning_rate_of_real_steps_is_tuned_in_their_favour(
+def test_learning_rate_and_metric_of_real_steps_are_tuned_in_their_favour(
     tiny_space: SearchSpace, toy_splits: Splits, architectures: list[Architecture], tmp_path: Path
 ) -> None:
     records = tmp_path / "records.jsonl"
@@ -243,13 +244,15 @@ def test_the_learning_rate_of_real_steps_is_tuned_in_their_favour(
         rate: [one for one in kept if one.evaluator == f"real:4@{rate:g}"] for rate in RATES
     }
     rhos = {
-        rate: stats.spearmanr([one.score for one in found], truth).statistic
+        (rate, metric): stats.spearmanr([one.metrics[metric] for one in found], truth).statistic
         for rate, found in by_rate.items()
+        for metric in TUNED_METRICS
     }
-    best = max(rhos, key=lambda rate: rhos[rate])
+    best, metric = max(rhos, key=lambda setting: rhos[setting])
     assert len(set(rhos.values())) > 1
-    assert (row.name, row.setting) == ("real:4", f"learning rate {best:g}")
-    assert row.agreement.spearman == pytest.approx(rhos[best])
+    setting = f"learning rate {best:g}, {metric.replace('_', ' ')}"
+    assert (row.name, row.setting) == ("real:4", setting)
+    assert row.agreement.spearman == pytest.approx(rhos[best, metric])
     assert row.seconds_per_candidate == pytest.approx(
         sum(one.seconds for one in by_rate[best]) / len(relu)
     )
@@ -258,7 +261,7 @@ def test_the_learning_rate_of_real_steps_is_tuned_in_their_favour(
     names = (f"real:4@{best:g}", "real:4")
     again = estimators(names, tiny_space, toy_splits)
     fixed, tuned_row = compare(again, Wide(), relu, ComparisonConfig(records=records)).estimators
-    assert (fixed.setting, fixed.preparation_seconds) == (None, 0.0)
+    assert (fixed.setting, fixed.preparation_seconds) == (metric.replace("_", " "), 0.0)
     assert fixed.agreement == tuned_row.agreement == row.agreement
     assert read_records(records) == kept
 

@@ -21,6 +21,7 @@ from nasgtn.gtn import (
     Learner,
     SyntheticData,
     TrainedGenerator,
+    late_steps,
     soft_accuracy,
     steps,
 )
@@ -38,8 +39,6 @@ METRICS = (
     "training_loss",
     "late_training_loss",
 )
-LATE = 0.25
-"""Share of the steps, from the end, whose losses `late_training_loss` sums up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +51,12 @@ class ProxyConfig:
     """Synthetic steps; None: all that the curriculum has."""
     n_seeds: int = 1
     """Initial weights of each architecture; the score is the mean."""
-    metric: str = "soft_accuracy"
-    """`soft_accuracy` (see `nasgtn.gtn.scores`), `accuracy` or `loss` (its negative) on real
-    images after the last step; `*_area`: their means over the probes; `training_loss`: the
-    negative mean of the training losses, `late_training_loss`: of the last quarter of them. Higher
-    is better in all."""
+    metric: str | None = None
+    """None: what the generator taught its anchors to be ordered by
+    (`gtn.meta_training.rank_score`). `soft_accuracy` (see `nasgtn.gtn.scores`), `accuracy` or
+    `loss` (its negative) on real images after the last step; `*_area`: their means over the
+    probes; `training_loss`: the negative mean of the training losses, `late_training_loss`: of the
+    last quarter of them. Higher is better in all."""
     n_probes: int = 1
     """How often validation is looked at, evenly spaced, the last time after the last step."""
     n_images: int = 512
@@ -64,7 +64,7 @@ class ProxyConfig:
     too few."""
 
     def __post_init__(self) -> None:
-        if self.metric not in METRICS:
+        if self.metric is not None and self.metric not in METRICS:
             raise InvalidConfigError(
                 f"proxy.metric must be one of {', '.join(METRICS)}, got {self.metric!r}"
             )
@@ -72,6 +72,10 @@ class ProxyConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InvalidConfigError(f"proxy.{name} must be at least 1, got {value}")
+
+    def scored_by(self, metric: str) -> "ProxyConfig":
+        """Score by this metric where none is set."""
+        return self if self.metric else replace(self, metric=metric)
 
 
 class GtnProxy:
@@ -121,7 +125,7 @@ class GtnProxy:
             splits.task,
             trained.synthesise(),
             splits.probe(config.n_images),
-            config,
+            config.scored_by(trained.config.meta_training.rank_score),
             trained.config.inner_loop,
         )
 
@@ -203,7 +207,7 @@ class _Probing:
         self, architecture: Architecture, data: SyntheticData, seed: int, report: Report | None
     ) -> Scores:
         learner, parameters = self._initialise(architecture, seed)
-        n_steps = len(data.images)
+        n_steps, metric = len(data.images), self.config.metric or METRICS[0]
         due = {
             round(n_steps * (n + 1) / self.config.n_probes) for n in range(self.config.n_probes)
         }
@@ -216,13 +220,13 @@ class _Probing:
                 continue
             probes.append(self._probe(learner, after))
             metrics = _summary(probes, losses)
-            curve.append((number, metrics[self.config.metric]))
-            if report is not None and not report(number, metrics[self.config.metric]):
+            curve.append((number, metrics[metric]))
+            if report is not None and not report(number, metrics[metric]):
                 break
         metrics = _summary(probes, losses)
         if not math.isfinite(metrics["loss"]):  # its accuracy looks like chance
             raise DivergedError(f"the learner's loss must be finite, got {-metrics['loss']}")
-        return Scores(score=metrics[self.config.metric], metrics=metrics, curve=tuple(curve))
+        return Scores(score=metrics[metric], metrics=metrics, curve=tuple(curve))
 
     def _initialise(
         self, architecture: Architecture, seed: int
@@ -258,11 +262,10 @@ def _summary(probes: list[tuple[Tensor, ...]], losses: list[Tensor]) -> dict[str
     """Name the numbers of `METRICS`; one transfer from the device."""
     measured = [torch.stack(values) for values in zip(*probes, strict=True)]
     training = torch.stack(losses)
-    n_late = math.ceil(LATE * len(losses))
     values = (
         *(values[-1] for values in measured),
         *(values.mean() for values in measured),
         -training.mean(),
-        -training[-n_late:].mean(),
+        -training[late_steps(len(losses))].mean(),
     )
     return dict(zip(METRICS, torch.stack(values).tolist(), strict=True))

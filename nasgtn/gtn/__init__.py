@@ -6,7 +6,7 @@ from nasgtn.gtn.inner_loop import SyntheticData, Unrolled, soft_cross_entropy, s
 from nasgtn.gtn.learner import Learner
 from nasgtn.gtn.meta_training import MetaStep, MetaTraining, MetaTrainingConfig, Taught, teach
 from nasgtn.gtn.optimisers import InnerLoopConfig
-from nasgtn.gtn.scores import soft_accuracy
+from nasgtn.gtn.scores import late_steps, soft_accuracy
 from nasgtn.gtn.synthesis import Gtn, SynthesisConfig
 from nasgtn.gtn.trained import GtnConfig, TrainedGenerator, load_generator, save_generator
 from nasgtn.gtn.training import train_generator
@@ -31,6 +31,7 @@ __all__ = [
     "TrainedGenerator",
     "Unrolled",
     "WarmStartConfig",
+    "late_steps",
     "load_generator",
     "save_generator",
     "soft_accuracy",

@@ -15,10 +15,10 @@ from torch.utils.checkpoint import checkpoint
 
 from nasgtn.data import Part
 from nasgtn.errors import DivergedError, InvalidConfigError
-from nasgtn.gtn.inner_loop import unroll
+from nasgtn.gtn.inner_loop import soft_cross_entropy, unroll
 from nasgtn.gtn.learner import Learner
 from nasgtn.gtn.rank_term import RankTerm
-from nasgtn.gtn.scores import soft_accuracy
+from nasgtn.gtn.scores import SCORES, late_steps, soft_accuracy
 from nasgtn.gtn.synthesis import Gtn
 from nasgtn.randomness import derive_seed, torch_rng
 from nasgtn.records import Evaluation
@@ -51,6 +51,10 @@ class MetaTrainingConfig:
     """Families that no learner belongs to, each as `choice=value[,choice=value]`."""
     rank_weight: float = 0.3
     """Of the rank term, beside a weight of 1 for cross-entropy; 0: none."""
+    rank_score: str = "soft_accuracy"
+    """What the rank term orders the anchors by, and so what the proxy scores with:
+    `soft_accuracy` on real images after the last step, or `late_training_loss`, the negative mean
+    loss on the synthetic batches of the last quarter of the steps."""
     rank_temperature: float = 0.5
     """Difference of two scores, in standard deviations, at which their order counts as settled."""
     anchor_share: float = 0.5
@@ -73,6 +77,10 @@ class MetaTrainingConfig:
             for name in names:
                 if not holds(getattr(self, name)):
                     raise InvalidConfigError(f"{name} must be {what}, got {getattr(self, name)}")
+        if self.rank_score not in SCORES:
+            raise InvalidConfigError(
+                f"rank_score must be one of {', '.join(SCORES)}, got {self.rank_score!r}"
+            )
         for family in self.hold_out:
             Family.parse(family)
 
@@ -118,7 +126,7 @@ class Taught(NamedTuple):
     cross_entropy: Float[Tensor, ""]
     """Mean over the probes in nats, with its graph (arXiv 1912.07768, sec. 3)."""
     score: Float[Tensor, ""]
-    """Soft accuracy after the last step, in [0, 1], with its graph."""
+    """The configured `rank_score`, with its graph."""
     accuracy: Float[Tensor, ""]
     """After the last step, in [0, 1]."""
 
@@ -130,25 +138,35 @@ def teach(
     data = gtn.synthesise(rng, checkpointed=config.checkpointed)
     n_steps = len(data.images)
     probes = {*range(config.probe_every, n_steps + 1, config.probe_every), n_steps}
+    late = late_steps(n_steps) if config.rank_score == "late_training_loss" else range(0)
     unrolled = unroll(
         learner,
         learner.initial,
         data,
         gtn.config.inner_loop,
-        keep=probes,
+        keep=probes.union(late),
         graph="checkpointed" if config.checkpointed else "whole",
     )
-    losses = []
-    for parameters in unrolled.parameters.values():
-        real = train.sample(config.n_images, rng)
+    after = {0: learner.initial, **unrolled.parameters}
+
+    def logits_of(step: int, images: Tensor) -> Tensor:
         if config.checkpointed:
-            logits = checkpoint(learner.logits, parameters, real.images, use_reentrant=False)
-        else:
-            logits = learner.logits(parameters, real.images)
+            return checkpoint(learner.logits, after[step], images, use_reentrant=False)  # type: ignore[no-any-return]
+        return learner.logits(after[step], images)
+
+    losses = []
+    for step in sorted(probes):
+        real = train.sample(config.n_images, rng)
+        logits = logits_of(step, real.images)
         losses.append(F.cross_entropy(logits, real.labels))
+    if late:  # `unroll` has these losses too, without a graph
+        fits = [soft_cross_entropy(logits_of(n, data.images[n]), data.labels[n]) for n in late]
+        score = -torch.stack(fits).mean()
+    else:
+        score = soft_accuracy(logits, real.labels)
     return Taught(
         torch.stack(losses).mean(),
-        soft_accuracy(logits, real.labels),
+        score,
         (logits.detach().argmax(dim=1) == real.labels).float().mean(),
     )
 

@@ -1,9 +1,16 @@
 """How well logits fit labels, as numbers that compare architectures."""
 
+import math
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+SCORES = ("soft_accuracy", "late_training_loss")
+"""What anchors can be taught to be ordered by: how well the learner does on real images in the
+end, or how well it fits the synthetic ones of the last steps."""
+LATE = 0.25
+"""Share of the steps, from the end, whose training losses count as late."""
 STEEPNESS = 4.0
 """Of the step from wrong to right: a margin of half a standard deviation counts 0.88."""
 
@@ -25,3 +32,12 @@ def soft_accuracy(
     others = logits.scatter(-1, index, -torch.inf).amax(dim=-1)
     margins = (true - others) * scale.unsqueeze(-1)
     return torch.sigmoid(STEEPNESS * margins).mean(dim=-1)
+
+
+def late_steps(n_steps: int) -> range:
+    """Name the late ones of so many steps, counted from 0.
+
+    >>> late_steps(16)
+    range(12, 16)
+    """
+    return range(n_steps - math.ceil(LATE * n_steps), n_steps)

@@ -9,7 +9,7 @@ from torch import Tensor
 from nasgtn.data import Part
 from nasgtn.gtn.inner_loop import SyntheticData, unroll
 from nasgtn.gtn.learner import Learner
-from nasgtn.gtn.scores import soft_accuracy
+from nasgtn.gtn.scores import late_steps, soft_accuracy
 from nasgtn.gtn.synthesis import Gtn
 from nasgtn.randomness import derive_seed, torch_rng
 from nasgtn.records import Evaluation
@@ -25,6 +25,8 @@ class Jury:
     """Real images, of the generator's size, that scores are measured on."""
     learned: Sequence[Evaluation]
     held_out: Sequence[Evaluation]
+    score: str
+    """One of `SCORES`."""
     seed: int
 
     def judge(self, gtn: Gtn) -> float:
@@ -49,5 +51,7 @@ class Jury:
         )
         learner = Learner(network.to(self.probe.images.device), owned=True)
         end = unroll(learner, learner.initial, data, gtn.config.inner_loop)
+        if self.score == "late_training_loss":
+            return -end.losses[late_steps(len(data.images))].mean().cpu()
         logits = learner.logits(end.parameters[len(data.images)], self.probe.images)
         return soft_accuracy(logits, self.probe.labels).cpu()

@@ -88,6 +88,7 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
         probe=splits.probe(JURY_IMAGES).resized(task.height, task.width),
         learned=anchors[n_held_out:],
         held_out=anchors[:n_held_out],
+        score=meta.rank_score,
         seed=derive_seed(seed, "jury"),
     )
     log, best = _Log(folder), _Best(gtn, jury)

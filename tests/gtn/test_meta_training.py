@@ -299,6 +299,7 @@ def test_the_state_that_the_held_out_anchors_choose_is_kept(
         probe=toy_splits.probe(512),
         learned=anchors[3:],
         held_out=anchors[:3],
+        score="soft_accuracy",
         seed=derive_seed(1, "jury"),
     )
     kept = jury.judge(trained.gtn)
@@ -335,6 +336,7 @@ def test_the_jury_counts_pairs_with_a_held_out_anchor(
         probe=toy_splits.probe(512),
         learned=anchors[2:],
         held_out=anchors[:2],
+        score="soft_accuracy",
         seed=5,
     )
     data = gtn.synthesise(torch_rng(derive_seed(5, "synthesis")))
@@ -390,3 +392,44 @@ def test_settings_out_of_range_are_refused(settings: dict[str, float]) -> None:
 def test_a_warm_start_out_of_range_is_refused() -> None:
     with pytest.raises(InvalidConfigError, match="n_steps"):
         WarmStartConfig(n_steps=-1)
+
+
+@pytest.mark.parametrize("checkpointed", [False, True])
+def test_the_late_training_loss_can_be_what_orders_the_anchors(
+    tiny_space: SearchSpace, toy_splits: Splits, small_gtn: GtnConfig, checkpointed: bool
+) -> None:
+    gtn = make(toy_splits, small_gtn)
+    learner = Learner(tiny_space.sample_network(0, toy_splits.task))
+    config = MetaTrainingConfig(rank_score="late_training_loss", checkpointed=checkpointed)
+    taught = teach(gtn, learner, toy_splits.train, config, torch_rng(0))
+    data = gtn.synthesise(torch_rng(0))
+    losses = unroll(learner, learner.initial, data, small_gtn.inner_loop).losses
+    n_late = -(-len(losses) // 4)
+    assert taught.score.item() == pytest.approx(-losses[-n_late:].mean().item(), rel=1e-4)
+    (gradient,) = torch.autograd.grad(taught.score, gtn.curriculum.rows)
+    assert gradient.abs().sum() > 0
+
+
+def test_the_jury_listens_to_the_score_that_is_learned(
+    tiny_space: SearchSpace, toy_splits: Splits, small_gtn: GtnConfig
+) -> None:
+    gtn, anchors = make(toy_splits, small_gtn), anchors_of(tiny_space, toy_splits, 4)
+    data = gtn.synthesise(torch_rng(derive_seed(5, "synthesis")))
+    scores = []
+    for anchor in anchors:
+        seed = derive_seed(5, "jury", anchor.architecture_id)
+        learner = Learner(tiny_space.network(anchor.choices, toy_splits.task, seed=seed))
+        losses = unroll(learner, learner.initial, data, small_gtn.inner_loop).losses
+        scores.append(-losses[-1].item())
+    order = sorted(range(4), key=scores.__getitem__)
+    merits = {index: place / 10 for place, index in enumerate(order)}
+    judged = [replace(one, score=merits[index]) for index, one in enumerate(anchors)]
+    jury = Jury(
+        space=tiny_space,
+        probe=toy_splits.probe(64),
+        learned=(),
+        held_out=judged,
+        score="late_training_loss",
+        seed=5,
+    )
+    assert jury.judge(gtn) == 1.0
