@@ -1,7 +1,7 @@
 """Change one setting of the default search at a time, and see how the proxy's order changes.
 
     python scripts/ablations.py                                   # all that is missing
-    python scripts/ablations.py digits_convnet default adam       # these settings alone
+    python scripts/ablations.py digits_convnet default Adam       # these settings alone
 
 Each is `nasgtn compare` with three generators on the same architectures, truth and anchors, with
 the same seeds. Rows are kept in results/ablations/rows.jsonl and not measured again; table.csv
@@ -48,6 +48,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "no meta-training": (f"{META}.n_meta_steps=0",),
     "no rank term": (f"{META}.rank_weight=0",),
     "rank term of weight 1": (f"{META}.rank_weight=1",),
+    "anchors ordered by late training loss": (f"{META}.rank_score=late_training_loss",),
     "Adam": (f"{INNER}.optimiser=adam", f"{INNER}.learning_rate=0.02", f"{INNER}.momentum=0.7"),
     "SGD": (
         *(f"{INNER}.optimiser=sgd", f"{INNER}.relative=false"),

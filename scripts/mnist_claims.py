@@ -35,8 +35,8 @@ DATA = {"name": str(ROOT.parent / "shared/data/mnist.npz")}
 CONFIG = read_config(Path(__file__).with_suffix(".toml"), {"data": DATA})
 SPLITS = load_splits(CONFIG.data, seed=CONFIG.seed)
 SMALL = SPLITS.shrunk(CONFIG.gtn.image_size)
-FAMILIES = {"wide": (16, 200), "narrow": (8, 100)}
-"""Width of the learners, and meta-steps."""
+FAMILIES = {"wide": (16, 200), "narrow": (8, 100), "long": (16, 600)}
+"""Width of the learners, and meta-steps: `long` is `wide` for longer."""
 META_RATES = {"pixels": 0.01}
 """Where images are learned as they are, a step of the generator's size would change nothing."""
 ROWS = (
@@ -44,7 +44,7 @@ ROWS = (
     *("narrow/batches_shuffled-0", "wide/real:64", "wide/real:128", "wide/real:256"),
     *("wide/full-1", "narrow/full-1", "narrow/none-1", "narrow/all_shuffled-1"),
     *("narrow/batches_shuffled-1", "narrow/pixels-0", "narrow/real-0", "narrow/real:32"),
-    *("wide/real:512", "wide/full-2"),
+    *("wide/real:512", "wide/full-2", "long/full-0"),
 )
 RATES = (
     *(Rates(rate, falls=True) for rate in (0.025, 0.05, 0.1, 0.2, 0.4)),
