@@ -285,7 +285,7 @@ def test_it_opens_in_a_browser(
         "return [...document.querySelectorAll('[data-figure]')].map("
         "box => [box.querySelectorAll('.main-svg').length > 0, box.scrollWidth])"
     )
-    assert len(drawn) == 14
+    assert len(drawn) == 15
     assert all(has_svg and 200 < shown <= width for has_svg, shown in drawn)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
