@@ -16,6 +16,7 @@ from nasgtn.artefacts import (
     BEST,
     BEST_CHOICES,
     BEST_CONFUSION,
+    BEST_LATENCY,
     CONFIG,
     CONTROL,
     GENERATOR_CONFIG,
@@ -127,6 +128,7 @@ def run_data(folder: Path) -> RunData:
         learning_rates=synthetic.learning_rates.tolist() if synthetic else (),
         momenta=synthetic.momenta.tolist() if synthetic else (),
         audit=read_audit(folder),
+        latency_ms=_read_latency(folder),
         confusion=_read_confusion(folder),
     )
 
@@ -183,6 +185,13 @@ def _read_confusion(folder: Path) -> list[tuple[int, int, int]]:
     if not path.exists():
         return []
     return [(a, b, n) for a, b, n in json.loads(path.read_text(encoding="utf-8"))]
+
+
+def _read_latency(folder: Path) -> float | None:
+    path = folder / BEST / BEST_LATENCY
+    if not path.exists():
+        return None
+    return float(json.loads(path.read_text(encoding="utf-8"))["milliseconds"])
 
 
 def _winner_layers(folder: Path, space: SearchSpace, task: Task) -> list[dict[str, Any]]:

@@ -63,12 +63,14 @@ def measure_transfer(
         )
         for family, architectures in families.items()
     ]
+    names = tuple(row.name for row in rows)
+    ends = ([one for one in column.estimators if one.name in names] for column in columns)
     return Transfer(
         seed=config.seed,
         truth=truth.name,
-        trained_on=tuple(row.name for row in rows),
+        trained_on=names,
         tested_on=tuple(families),
-        estimates=tuple(zip(*(column.estimators for column in columns), strict=True)),
+        estimates=tuple(zip(*ends, strict=True)),  # not the rungs on the way
     )
 
 

@@ -17,6 +17,7 @@ from nasgtn.artefacts import (
     BEST,
     BEST_CHOICES,
     BEST_CONFUSION,
+    BEST_LATENCY,
     BEST_WEIGHTS,
     VERIFICATION,
     weights_name,
@@ -238,6 +239,9 @@ class _Keeping:
     def confusion(self, winner: Architecture) -> list[tuple[int, int, int]]:
         return self._truth.confusion(winner.choices, self.folder / BEST_WEIGHTS)
 
+    def latency(self, winner: Architecture) -> float:
+        return self._truth.latency(winner.choices, self.folder / BEST_WEIGHTS)
+
     def weights(self, architecture_id: str, seed: int) -> Path:
         return self.folder / weights_name(architecture_id, seed)
 
@@ -298,6 +302,9 @@ def _keep_winner(
     if (folder / BEST_WEIGHTS).exists() and not (is_kept and (folder / BEST_CONFUSION).exists()):
         counts = keeping.confusion(architecture)
         write_text(folder / BEST_CONFUSION, json.dumps(counts) + "\n")
+    if (folder / BEST_WEIGHTS).exists() and not (is_kept and (folder / BEST_LATENCY).exists()):
+        milliseconds = 1000 * keeping.latency(architecture)
+        write_text(folder / BEST_LATENCY, json.dumps({"milliseconds": milliseconds}) + "\n")
     for path in folder.glob("*-*.safetensors*"):
         path.unlink()
 

@@ -1,7 +1,7 @@
 """Change one setting of the default search at a time, and see how the proxy's order changes.
 
     python scripts/ablations.py                                   # all that is missing
-    python scripts/ablations.py digits_convnet default adam       # these settings alone
+    python scripts/ablations.py digits_convnet default Adam       # these settings alone
 
 Each is `nasgtn compare` with three generators on the same architectures, truth and anchors, with
 the same seeds. Rows are kept in results/ablations/rows.jsonl and not measured again; table.csv
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
 FOLDER = RESULTS / "ablations"
 ROWS = FOLDER / "rows.jsonl"
-FASHION = ROOT.parent / "shared/data/fashion_mnist.npz"
+FASHION = "../shared/data/fashion_mnist.npz"
 BENCHMARKS: dict[str, tuple[object, ...]] = {
     "digits_convnet": (
         *("--dataset", "digits", "--space", "convnet", "--architectures", 96),
@@ -35,7 +35,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
         *("--set", "data.image_size=14", "--set", "data.max_images=2000"),
     ),
 }
-"""What the truth depends on; results/benchmarks/NAME/ may have its evaluations."""
+"""What the truth depends on; its evaluations are kept in results/benchmarks/NAME/."""
 CURRICULUM, META, INNER = "gtn.curriculum", "gtn.meta_training", "gtn.inner_loop"
 NORMALISED = {"digits_convnet": ("batch", "group"), "fashion_mlp": ("batch", "layer")}
 FAMILIES = "FAMILIES"
@@ -48,12 +48,13 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "no meta-training": (f"{META}.n_meta_steps=0",),
     "no rank term": (f"{META}.rank_weight=0",),
     "rank term of weight 1": (f"{META}.rank_weight=1",),
+    "anchors ordered by late training loss": (f"{META}.rank_score=late_training_loss",),
     "Adam": (f"{INNER}.optimiser=adam", f"{INNER}.learning_rate=0.02", f"{INNER}.momentum=0.7"),
     "SGD": (
         *(f"{INNER}.optimiser=sgd", f"{INNER}.relative=false"),
         *(f"{INNER}.learning_rate=0.1", f"{INNER}.momentum=0.5"),
     ),
-    "pixels": (f"{CURRICULUM}.variant=pixels",),
+    "pixels": (f"{CURRICULUM}.variant=pixels", f"{META}.learning_rate=0.01"),
     "real images": (f"{CURRICULUM}.variant=real",),
     "no curriculum": (f"{CURRICULUM}.variant=none",),
     "all shuffled": (f"{CURRICULUM}.variant=all_shuffled",),
@@ -62,7 +63,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "a loss after every step": (f"{META}.probe_every=1",),
     "learners without normalisation alone": (f"{META}.hold_out={FAMILIES}",),
     "soft labels": (f"{CURRICULUM}.soft_labels=true",),
-    "rates start falling": (f"{CURRICULUM}.last_rate=0.1",),
+    "rates start falling": (f"{CURRICULUM}.last_rate=0.25", f"{INNER}.learning_rate=0.08"),
     "rates are not learned": (f"{CURRICULUM}.learned_settings=false",),
     "longer warm start": ("gtn.warm_start.n_steps=1200",),
     "300 meta-steps": (f"{META}.n_meta_steps=300",),
@@ -77,6 +78,9 @@ SETTINGS: dict[str, tuple[str, ...]] = {
 
 def main() -> None:
     """Run what is missing, a setting on all benchmarks before the next one; then the table."""
+    unknown = {*sys.argv[1:]}.difference(BENCHMARKS, SETTINGS)
+    if unknown:
+        sys.exit(f"there are the names {', '.join((*BENCHMARKS, *SETTINGS))}, got {unknown}")
     benchmarks = [name for name in BENCHMARKS if name in sys.argv] or list(BENCHMARKS)
     settings = [name for name in SETTINGS if name in sys.argv] or list(SETTINGS)
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -103,6 +107,9 @@ def measure(benchmark: str, setting: str) -> dict[str, object]:
     ]
     command = [sys.executable, "-m", "nasgtn", "compare", *map(str, options)]
     found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
+    kept.mkdir(exist_ok=True)
+    for name in ("truth.jsonl", "truth.jsonl.settings.json"):
+        shutil.copy(folder / name, kept / name)
     rows = json.loads(found.stdout)["estimators"]
     middle = sorted(rows, key=lambda row: row["spearman"])[len(rows) // 2]
     return {

@@ -172,3 +172,15 @@ def test_an_evaluator_that_fails_everywhere_has_a_dash(
     accuracies, correlations = transfer_tables(found).values()
     assert accuracies[1] == ["broken", "- (5 failed)", "- (5 failed)"]
     assert correlations[1] == ["broken", "- n=0", "- n=0"]
+
+
+def test_rungs_on_the_way_are_no_rows_of_the_matrix(
+    tiny_space: SearchSpace,
+    toy_splits: Splits,
+    truth: Evaluator,
+    families: dict[str, list[Architecture]],
+) -> None:
+    config = ProxyConfig(metric="loss", rungs=(1,))
+    real = make_estimator("real:2@0.02", tiny_space, toy_splits, config, gtn=GtnConfig())
+    found = measure_transfer([real], truth, families, ComparisonConfig(seed=7))
+    assert [[one.name for one in row] for row in found.estimates] == [["real:2@0.02"] * 2]

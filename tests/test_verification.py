@@ -77,7 +77,9 @@ def test_each_training_leaves_a_record_and_the_winner_its_weights(
     ):
         assert accuracy_of(tmp_path, tiny_space, toy_splits, part) == pytest.approx(found)
     names = sorted(path.name for path in (tmp_path / "best").iterdir())
-    assert names == ["choices.json", "confusion.json", "weights.safetensors"]
+    assert names == ["choices.json", "confusion.json", "latency.json", "weights.safetensors"]
+    latency = json.loads((tmp_path / "best" / "latency.json").read_text())["milliseconds"]
+    assert 0 < latency < 1000
 
 
 def test_the_winner_has_its_confusion_on_the_test_images(

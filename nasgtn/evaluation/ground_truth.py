@@ -10,7 +10,7 @@ from nasgtn.evaluation.evaluator import Report, Scores
 from nasgtn.randomness import derive_seed
 from nasgtn.records import Evaluation
 from nasgtn.spaces import Architecture, Choices, SearchSpace
-from nasgtn.spaces.cost import count_parameters
+from nasgtn.spaces.cost import count_parameters, measure_latency
 from nasgtn.training import Trained, TrainingConfig, confusion, load_weights, measure, train
 
 NAME = "ground_truth"
@@ -70,6 +70,14 @@ class TrainedTruth:
             ArtefactError: The file of the weights is damaged.
         """
         return confusion(self._load(choices, weights), self._splits.test)
+
+    def latency(self, choices: Choices, weights: Path) -> float:
+        """Measure the seconds that a trained network takes for one image, where it was trained.
+
+        Raises:
+            ArtefactError: The file of the weights is damaged.
+        """
+        return measure_latency(self._load(choices, weights), self._splits.task)
 
     def _load(self, choices: Choices, weights: Path) -> nn.Module:
         network = self._space.network(choices, self._splits.task, seed=0)

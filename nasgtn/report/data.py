@@ -54,6 +54,8 @@ class RunData:
     """Of the synthetic data, where it was made."""
     gaps: Sequence[str] = ()
     """What could not be read, in words; the report shows the rest."""
+    latency_ms: float | None = None
+    """Of the winner for one image, where it was trained."""
     confusion: Confusion = ()
     """Of the winner on the test images."""
 

@@ -257,7 +257,8 @@ def foresight_in_words(found: Sequence[Forecast]) -> str:
     low, high = accuracy_interval(share_within(found), n)
     said = (
         f"Before anything was verified, the calibrated score foretold each architecture's place "
-        f"among the anchors, with a 95{SPACE}% interval. Of {plural(n, 'verified architecture')} "
+        f"among the anchors (0 in their middle, 1 better than 84{SPACE}% of them), with a "
+        f"95{SPACE}% interval. Of {plural(n, 'verified architecture')} "
         f"{within:,} lie within ({percent(within / n)}; so few leave {percent(low)} to "
         f"{percent(high)} open). The standard scores have a root mean square of "
         f"{number(spread(found))}: 1 would be right, more is too sure, less too careful. "

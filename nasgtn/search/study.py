@@ -185,7 +185,8 @@ def _journal(place: StudyPlace, *, to_read: bool) -> Iterator[BaseStorage]:
         raise ArtefactError(f"{path} must be there, but is not")
     try:
         storage = JournalStorage(JournalFileBackend(str(path)))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:  # lines of another's
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+        # lines that are not Optuna's
         raise ArtefactError(f"{path} must be a journal of Optuna, but is not: {error}") from error
     yield storage
 

@@ -205,7 +205,15 @@ def test_architectures_exclude_the_anchors_of_a_given_generator(
 def test_the_rungs_of_an_estimator_are_rows_of_their_own(
     nasgtn: Nasgtn, compare: Callable[..., Args], tmp_path: Path
 ) -> None:
-    args = compare("gtn,real:4@0.02,params", "--set", "proxy.rungs=[1,2]", "--json", n=6)
+    args = compare(
+        "gtn,real:4@0.02,params",
+        "--set",
+        "proxy.rungs=[1,2]",
+        "--set",
+        "proxy.metric=accuracy",
+        "--json",
+        n=6,
+    )
     outcome = nasgtn(*args)
     assert outcome.code == 0, outcome.err
     rows = json.loads(outcome.out)["estimators"]

@@ -183,11 +183,30 @@ def constant(data: RunData) -> RunData:
             ["the search has no trials", "No evaluation failed", "images are not there"],
         ),
         (
+            dataclasses.replace(
+                make_run(),
+                task={**make_run().task, "class_names": ["only"]},
+                confusion=[(0, 0, 36)],
+                synthetic=None,
+            ),
+            ["height, width), 1 class Parts", "only36100.0 %"],
+        ),
+        (
             dataclasses.replace(make_run(), costs={"meta_training": 1e6}),
             ["would have taken less", "candidates from which the generator pays;"],
         ),
     ],
-    ids=["unverified", "one", "two", "controls", "constant", "failed", "empty", "dear"],
+    ids=[
+        "unverified",
+        "one",
+        "two",
+        "controls",
+        "constant",
+        "failed",
+        "empty",
+        "one class",
+        "dear",
+    ],
 )
 def test_what_is_missing_is_said(data: RunData, said: list[str]) -> None:
     text = " ".join(Reader(render(data)).text.split())
@@ -235,9 +254,9 @@ def test_a_thousand_trials_and_classes_fit_into_six_megabytes() -> None:
             for i in range(2000)
         ],
     )
-    start = time.perf_counter()
+    start = time.process_time()
     page = render(data)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert len(page.encode()) < 6_000_000
     assert "The 40 of 1,000 classes of lowest accuracy" in page
     assert "The first 48 of 1000 classes" in page
@@ -266,7 +285,7 @@ def test_it_opens_in_a_browser(
         "return [...document.querySelectorAll('[data-figure]')].map("
         "box => [box.querySelectorAll('.main-svg').length > 0, box.scrollWidth])"
     )
-    assert len(drawn) == 14
+    assert len(drawn) == 15
     assert all(has_svg and 200 < shown <= width for has_svg, shown in drawn)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")

@@ -193,3 +193,11 @@ def test_the_winner_has_its_seeds_latency_and_curve() -> None:
     assert winner.test_accuracies == (first.score, 0.5)
     assert winner.latency_ms == 1.5
     assert winner.curve == first.curve
+
+
+def test_a_latency_that_was_measured_afterwards_is_the_winners() -> None:
+    data = make_run()
+    summary = summarise(dataclasses.replace(data, latency_ms=2.5))
+    assert summary.winner is not None
+    assert summary.winner.latency_ms == 2.5
+    assert [v.latency_ms for v in summary.verified if v != summary.winner] == [None] * 9

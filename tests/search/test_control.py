@@ -94,4 +94,4 @@ def test_what_cannot_be_scored_is_recorded_and_is_no_control(tmp_path: Path) -> 
 
 
 def test_a_small_space_has_a_small_control(tmp_path: Path) -> None:
-    assert len(draw(tmp_path, 500)) <= 64
+    assert len(draw(tmp_path, 70)) <= 64

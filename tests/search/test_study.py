@@ -5,7 +5,7 @@ import optuna
 import pytest
 
 from nasgtn.errors import ArtefactError
-from nasgtn.search import SearchConfig, StudyPlace, check_storage, study_place
+from nasgtn.search import SearchConfig, StudyPlace, check_storage, history, study_place
 from nasgtn.search.study import free_locks, open_proxy_study, opened
 
 PLACES = ("sqlite", "journal")
@@ -133,3 +133,17 @@ def test_a_journal_that_a_killed_process_left_is_put_in_order(tmp_path: Path) ->
         study = open_proxy_study(storage, place, SearchConfig(), seed=0)
         study.tell(study.ask(), 2.0)
         assert [trial.value for trial in study.trials] == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "text", ["no journal\n", "[1]\n", '{"op_code": 99, "worker_id": "a"}\n', "{}\n", None]
+)
+def test_a_journal_of_anothers_is_one_clear_line_and_stays(
+    text: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "study.journal"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ArtefactError, match=r"study\.journal (must be|holds no study)"):
+        history(place_of("journal", tmp_path))
+    assert (path.read_text() if path.exists() else None) == text
