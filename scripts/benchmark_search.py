@@ -22,7 +22,19 @@ CONFIG: dict[str, Any] = {
     "data": {"name": str(DATA / "cifar10_20k.npz")},
     "space": {"name": "nasbench201", "options": {"channels": 16, "n_cells": 1}},
     "anchors": {"n": 24},
-    "gtn": {"curriculum": {"n_steps": 32}, "meta_training": {"n_meta_steps": 300}},
+    "gtn": {
+        "image_size": 8,
+        "curriculum": {"n_steps": 32},
+        "meta_training": {
+            "n_meta_steps": 120,
+            "rank_score": "late_training_loss",
+            "rank_weight": 1.0,
+            "anchor_share": 1.0,
+            "learning_rate": 0.002,
+            "probe_every": 8,
+            "save_every": 30,
+        },
+    },
     "search": {"trials": 400},
     "verification": {"candidates": 8, "control": 0, "rounds": 4},
     "truth": {
