@@ -254,9 +254,9 @@ def test_a_thousand_trials_and_classes_fit_into_six_megabytes() -> None:
             for i in range(2000)
         ],
     )
-    start = time.process_time()
+    start = time.perf_counter()
     page = render(data)
-    assert time.process_time() - start < 10
+    assert time.perf_counter() - start < 10
     assert len(page.encode()) < 6_000_000
     assert "The 40 of 1,000 classes of lowest accuracy" in page
     assert "The first 48 of 1000 classes" in page
