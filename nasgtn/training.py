@@ -17,6 +17,7 @@ from nasgtn.artefacts import write_bytes
 from nasgtn.data.augmentation import augment
 from nasgtn.data.splits import Part, Splits
 from nasgtn.errors import ArtefactError, DivergedError, InvalidConfigError
+from nasgtn.forward import forward
 from nasgtn.randomness import derive_seed, seeded, torch_rng
 from nasgtn.task import Task
 
@@ -195,7 +196,7 @@ def _classify(network: nn.Module, part: Part, batch_size: int) -> Float[Tensor, 
     was_training = network.training
     network.eval()
     with torch.no_grad():
-        logits = torch.cat([network(images) for images in part.images.split(batch_size)])
+        logits = torch.cat([forward(network, images) for images in part.images.split(batch_size)])
     network.train(was_training)
     return logits
 
@@ -342,7 +343,9 @@ def _set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -
 def _step(
     network: nn.Module, batch: Part, optimiser: torch.optim.Optimizer, label_smoothing: float
 ) -> torch.Tensor:
-    loss = F.cross_entropy(network(batch.images), batch.labels, label_smoothing=label_smoothing)
+    loss = F.cross_entropy(
+        forward(network, batch.images), batch.labels, label_smoothing=label_smoothing
+    )
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()

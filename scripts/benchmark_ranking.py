@@ -31,7 +31,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "digits_convnet": (
         *("--dataset", "digits", "--space", "convnet", "--architectures", 96),
         *("--estimators", f"{OURS},real:16,real:64,{FREE}", "--truth-seeds", 3),
-        *(*ANCHORS, "--set", "gtn.meta_training.n_meta_steps=300"),
+        *(*ANCHORS, "--set", "gtn.meta_training.n_meta_steps=600"),
     ),
     "fashion_convnet": (
         *("--dataset", f"{DATA}/fashion_mnist.npz", "--space", "convnet", "--architectures", 64),

@@ -5,17 +5,21 @@ that stdout holds the result alone.
 """
 
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import click
 
 from nasgtn.progress import Progress, silent
 
 SECONDS_BETWEEN_LINES = 5.0
+SECONDS_BETWEEN_STOPS = 1.0
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
@@ -28,11 +32,31 @@ class StoppedError(click.ClickException):
 
 @contextmanager
 def stoppable(carry_on: str) -> Iterator[None]:
-    """Turn Ctrl-C into one line that says how to carry on."""
+    """Turn Ctrl-C into one line that says how to carry on.
+
+    It is raised again every second until the block ends: what Python runs in between, such as a
+    finaliser, may have swallowed it.
+    """
+    again: threading.Timer | None = None
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal again
+        if again:
+            again.cancel()
+        again = threading.Timer(SECONDS_BETWEEN_STOPS, signal.raise_signal, (signal.SIGINT,))
+        again.daemon = True
+        again.start()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, stop)
     try:
         yield
     except KeyboardInterrupt:
         raise StoppedError(f"stopped; carry on with: {carry_on}") from None
+    finally:
+        if again:
+            again.cancel()
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

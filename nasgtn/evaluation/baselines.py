@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from nasgtn.data import Part
 from nasgtn.evaluation.evaluator import Report, Scores
+from nasgtn.forward import forward
 from nasgtn.randomness import seeded, torch_rng
 from nasgtn.spaces import Architecture, SearchSpace
 from nasgtn.spaces.cost import count_multiply_adds, count_parameters
@@ -140,7 +141,7 @@ class GradNorm(Baseline):
     def measure(self, network: nn.Module, seed: int) -> Scores:
         batch = self.batch(seed)
         with torch.enable_grad():
-            loss = F.cross_entropy(network(batch.images), batch.labels)
+            loss = F.cross_entropy(forward(network, batch.images), batch.labels)
             gradients = _gradients(loss, network)
         total = sum(float(gradient.norm()) for _, gradient in gradients)
         return Scores(score=total, metrics={"loss": float(loss.detach())})
@@ -188,7 +189,7 @@ def activation_kernel(
         kernel.add_(codes @ codes.T + (1 - codes) @ (1 - codes).T)
 
     with torch.no_grad(), _Intercepted(ACTIVATIONS, count):
-        network.train()(images)
+        forward(network.train(), images)
     return kernel
 
 
@@ -203,7 +204,7 @@ def jacobian_score(
     """
     images = images.detach().requires_grad_()
     with torch.enable_grad():
-        total = network.train()(images).sum()
+        total = forward(network.train(), images).sum()
         found = (
             torch.autograd.grad(total, images, allow_unused=True) if total.requires_grad else ()
         )

@@ -7,7 +7,9 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.func import functional_call, replace_all_batch_norm_modules_
+from torch.func import replace_all_batch_norm_modules_
+
+from nasgtn.forward import forward
 
 
 class Matrices(NamedTuple):
@@ -96,7 +98,7 @@ class Learner:
             name: piece.view(shape)
             for name, piece, shape in zip(self.names, pieces, self._shapes, strict=True)
         }
-        return functional_call(self.network, named, (images,))  # type: ignore[no-any-return]
+        return forward(self.network, images, named)
 
 
 _NO_MATRIX = (2**62, 0)

@@ -1,5 +1,8 @@
+import contextlib
 import io
+import signal
 import sys
+import time
 
 import pytest
 
@@ -59,3 +62,18 @@ def test_ctrl_c_says_how_to_carry_on() -> None:
     ):
         raise KeyboardInterrupt
     assert caught.value.exit_code == 130
+
+
+def swallow_ctrl_c_and_go_on(until: float) -> None:
+    with contextlib.suppress(KeyboardInterrupt):  # as in a finaliser
+        signal.raise_signal(signal.SIGINT)
+    while time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def test_ctrl_c_that_was_swallowed_comes_again() -> None:
+    before, deadline = signal.getsignal(signal.SIGINT), time.monotonic() + 20
+    with pytest.raises(StoppedError), stoppable("the same command"):
+        swallow_ctrl_c_and_go_on(deadline)
+    assert time.monotonic() < deadline
+    assert signal.getsignal(signal.SIGINT) is before
