@@ -21,8 +21,8 @@ def forward(
     """Call `network`, on a CPU with the channels of a pixel side by side (`channels_last`).
 
     Convolutions of few channels run up to twice as fast so, forth and back, and what follows one
-    keeps that order. A network that insists on the other, as `Tensor.view` does, gets images as
-    they are from then on.
+    keeps that order. A network that cannot take it, as one with `Tensor.view` in it or under
+    `torch.vmap`, gets images as they are from then on.
 
     Args:
         network: A batch goes in, logits come out.
@@ -36,8 +36,6 @@ def forward(
     if likes and images.device.type == "cpu":
         try:
             return call(images.to(memory_format=torch.channels_last))  # type: ignore[no-any-return]
-        except RuntimeError as error:
-            if "view size" not in str(error):
-                raise
+        except RuntimeError:
             _likes[network] = False
     return call(images)  # type: ignore[no-any-return]

@@ -9,19 +9,18 @@ import sys
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-SMALL = "--trials 32 --verify 4 --set anchors.n=8 --set training.max_steps=300"
-OPTIONS = {"fashion_mnist": [], "gtsrb32": SMALL.split()}
+DATASETS = "fashion_mnist", "gtsrb32"
 
 
 def main(data: Path) -> None:
     """Search on each dataset; a search that was stopped is resumed."""
     (RESULTS / "reports").mkdir(exist_ok=True)
-    for name, options in OPTIONS.items():
+    for name in DATASETS:
         run = RESULTS / name
         command = (
             ["resume", str(run)]
             if run.exists()
-            else ["search", "--dataset", str(data / f"{name}.npz"), "--run", str(run), *options]
+            else ["search", "--dataset", str(data / f"{name}.npz"), "--run", str(run)]
         )
         subprocess.run([sys.executable, "-m", "nasgtn", *command], check=True)
         shutil.copy(run / "report.html", RESULTS / "reports" / f"{name}.html")

@@ -230,17 +230,20 @@ class _Probing:
     def score(
         self, architecture: Architecture, data: SyntheticData, seed: int, report: Report | None
     ) -> Scores:
-        learner, parameters = self._initialise(architecture, seed)
+        learners = self._initialise(architecture, seed)
         n_steps, metric = len(data.images), self.config.metric or METRICS[0]
         due = {*self.config.probed(n_steps)}
         losses, probes, curve = [], [], []
-        for number, (after, loss) in enumerate(
-            steps(learner, parameters, data, self.inner_loop), start=1
-        ):
-            losses.append(loss.mean())
+        runs = [steps(*learner, data, self.inner_loop) for learner in learners]
+        for number, step in enumerate(zip(*runs, strict=True), start=1):
+            losses.append(torch.stack([loss.mean() for _, loss in step]).mean())
             if number not in due:
                 continue
-            probes.append(self._probe(learner, after))
+            seen = [
+                self._probe(learner, after)
+                for (learner, _), (after, _) in zip(learners, step, strict=True)
+            ]
+            probes.append(torch.stack(seen).mean(dim=0))
             metrics = _summary(probes, losses)
             curve.append((number, metrics[metric]))
             if report is not None and not report(number, metrics[metric]):
@@ -252,7 +255,11 @@ class _Probing:
 
     def _initialise(
         self, architecture: Architecture, seed: int
-    ) -> tuple[Learner, Float[Tensor, "*seeds params"]]:
+    ) -> list[tuple[Learner, Float[Tensor, "*seeds params"]]]:
+        """Build the networks: side by side in one learner on a GPU, one by one on a CPU.
+
+        One by one is faster there: `vmap` makes grouped convolutions of them.
+        """
         learners = [
             Learner(
                 self.space.network(
@@ -262,12 +269,12 @@ class _Probing:
             )
             for index in range(self.config.n_seeds)
         ]
-        if len(learners) == 1:
-            return learners[0], learners[0].initial
-        return learners[0], torch.stack([learner.initial for learner in learners])
+        if len(learners) == 1 or self.probe.images.device.type == "cpu":
+            return [(learner, learner.initial) for learner in learners]
+        return [(learners[0], torch.stack([learner.initial for learner in learners]))]
 
     @torch.no_grad()
-    def _probe(self, learner: Learner, parameters: Tensor) -> tuple[Tensor, ...]:
+    def _probe(self, learner: Learner, parameters: Tensor) -> Float[Tensor, "3"]:
         """Measure soft accuracy, accuracy and negative loss; means over the seeds."""
         images, labels = self.probe.images, self.probe.labels
         if parameters.dim() == 2:
@@ -277,16 +284,15 @@ class _Probing:
         n_seeds = len(logits)
         accuracy = (logits.argmax(dim=-1) == labels).float().mean()
         loss = F.cross_entropy(logits.flatten(0, 1), labels.repeat(n_seeds))
-        return soft_accuracy(logits, labels).mean(), accuracy, -loss
+        return torch.stack([soft_accuracy(logits, labels).mean(), accuracy, -loss])
 
 
-def _summary(probes: list[tuple[Tensor, ...]], losses: list[Tensor]) -> dict[str, float]:
+def _summary(probes: list[Tensor], losses: list[Tensor]) -> dict[str, float]:
     """Name the numbers of `METRICS`; one transfer from the device."""
-    measured = [torch.stack(values) for values in zip(*probes, strict=True)]
-    training = torch.stack(losses)
+    measured, training = torch.stack(probes), torch.stack(losses)
     values = (
-        *(values[-1] for values in measured),
-        *(values.mean() for values in measured),
+        *measured[-1],
+        *measured.mean(dim=0),
         -training.mean(),
         -training[late_steps(len(losses))].mean(),
     )
