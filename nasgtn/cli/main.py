@@ -16,6 +16,7 @@ from nasgtn import __version__
 from nasgtn.cli import auditing, listings, outputs, search, stages, starting, transfer
 from nasgtn.cli.progress import INTERRUPTED
 from nasgtn.errors import NasgtnError
+from nasgtn.memory import keep_freed_memory
 
 
 @click.group(
@@ -98,4 +99,5 @@ def _explain(error: Exception) -> tuple[str, int]:
 
 def main() -> None:
     """Entry point of the `nasgtn` command."""
+    keep_freed_memory()
     sys.exit(run(sys.argv[1:]))

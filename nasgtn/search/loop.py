@@ -16,6 +16,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from nasgtn.errors import ArtefactError, NasgtnError
+from nasgtn.memory import keep_freed_memory
 from nasgtn.progress import Progress, silent
 from nasgtn.records import mend_lines, read_records
 from nasgtn.search.config import TRIALS_PER_CANDIDATE, SearchConfig
@@ -174,6 +175,7 @@ def _run_worker(
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    keep_freed_memory()
     try:
         problem = load_problem()
         with opened(place) as storage:
