@@ -65,7 +65,8 @@ def audit(
     """
     start = time.perf_counter()
     data = trained.synthesise()
-    synthetic = Part(data.images.flatten(0, 1), data.labels.flatten(0, 1).argmax(dim=1))
+    images, labels = (made[: trained.config.curriculum.n_batches] for made in data[:2])
+    synthetic = Part(images.flatten(0, 1), labels.flatten(0, 1).argmax(dim=1))
     if not synthetic.images.isfinite().all():
         raise ArtefactError("the generator must make finite images, but some are not")
     splits = splits.shrunk(trained.config.image_size)

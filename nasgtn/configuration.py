@@ -18,7 +18,7 @@ from nasgtn.data.sources import DataConfig
 from nasgtn.errors import InvalidConfigError
 from nasgtn.evaluation import TruthConfig
 from nasgtn.evaluation.proxy import ProxyConfig
-from nasgtn.facts import FACTS, read_toml
+from nasgtn.facts import FACTS, read_toml, without_none
 from nasgtn.gtn import GtnConfig
 from nasgtn.search import SearchConfig
 from nasgtn.spaces import Choice
@@ -137,17 +137,13 @@ def read_config(path: Path, overrides: Table | None = None) -> RunConfig:
 
 
 def save_config(config: RunConfig, folder: Path, facts: Mapping[str, Table]) -> None:
-    """Write the whole configuration, defaults included, and what was found when it was made.
-
-    TOML has no null: a setting that is None is left out, as None is its default.
-    """
+    """Write the whole configuration, defaults included, and what was found when it was made."""
     write_text(folder / CONFIG, tomli_w.dumps({**config_tables(config), **facts}))
 
 
 def config_tables(config: RunConfig) -> dict[str, Any]:
     """Write a configuration as nested tables, as they stand in TOML."""
-    tables = dataclasses.asdict(config)
-    return {name: _toml_value(value) for name, value in tables.items() if value is not None}
+    return without_none(dataclasses.asdict(config))
 
 
 def versions() -> dict[str, str | int]:
@@ -179,14 +175,6 @@ def _merged(values: Table, overrides: Table) -> dict[str, Any]:
         both_tables = isinstance(value, Mapping) and isinstance(inner, Mapping)
         merged[name] = _merged(inner, value) if both_tables else value  # type: ignore[arg-type]
     return merged
-
-
-def _toml_value(value: object) -> object:
-    if isinstance(value, dict):
-        return {name: _toml_value(one) for name, one in value.items() if one is not None}
-    if isinstance(value, list | tuple):
-        return [_toml_value(one) for one in value]
-    return value
 
 
 def _processor() -> str:

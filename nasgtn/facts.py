@@ -46,6 +46,15 @@ def read_run_toml(folder: Path) -> dict[str, Any]:
     return tables
 
 
+def without_none(value: Any) -> Any:  # noqa: ANN401 - tables, lists, and what stands in them
+    """Make nested values ready for TOML, which has no null: None is left out, as a default."""
+    if isinstance(value, dict):
+        return {name: without_none(one) for name, one in value.items() if one is not None}
+    if isinstance(value, list | tuple):
+        return [without_none(one) for one in value]
+    return value
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 

@@ -8,6 +8,8 @@ import io
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
@@ -24,14 +26,20 @@ SIZE = "1200,1000"
 STUDY = "//a[contains(@href, '/studies/') and contains(., 'proxy')]"
 
 
-def main(report: Path, run: Path) -> None:
-    """Write `report.png`, `agreement.png` and `dashboard.png`."""
+@contextmanager
+def browsing(size: str = SIZE) -> Iterator[webdriver.Chrome]:
+    """Open a window of that width and height, in pixels."""
     options = webdriver.ChromeOptions()
-    for argument in ("headless=new", "no-sandbox", "hide-scrollbars", f"window-size={SIZE}"):
+    for argument in ("headless=new", "no-sandbox", "hide-scrollbars", f"window-size={size}"):
         options.add_argument(f"--{argument}")
-    IMAGES.mkdir(exist_ok=True)
     service = Service(shutil.which("chromedriver"))
     with webdriver.Chrome(options=options, service=service) as browser:
+        yield browser
+
+
+def main(report: Path, run: Path) -> None:
+    """Write `report.png`, `agreement.png` and `dashboard.png`."""
+    with browsing() as browser:
         wait = WebDriverWait(browser, 60)
         browser.get(report.resolve().as_uri())
         save(browser, "report.png")
@@ -51,6 +59,7 @@ def main(report: Path, run: Path) -> None:
 def save(browser: webdriver.Chrome, name: str) -> None:
     """Write what the browser shows in 128 colours, which makes a small file."""
     image = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
+    IMAGES.mkdir(exist_ok=True)
     image.quantize(128).save(IMAGES / name, optimize=True)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nasgtn.anchors import read_anchors
 from nasgtn.artefacts import ANCHORS, GENERATOR_WEIGHTS, write_text
@@ -268,14 +268,23 @@ def truth_of(
     return TrainedTruth(space, splits, config.training, device=splits.train.images.device)
 
 
+LATER = (("proxy", "rungs"), ("gtn", "curriculum", "n_batches"))
+"""Newer than the first kept comparisons: at their default, which changes nothing, they are left
+out, so that what was kept is found again."""
+
+
 def settings_of(config: "RunConfig", truth: str | None, splits: Splits) -> dict[str, object]:
     """Collect what an estimator's evaluation depends on, but for a generator from elsewhere.
 
     Neither the estimators nor how many architectures are part of it.
     """
     tables = {name: asdict(getattr(config, name)) for name in ("anchors", "gtn", "proxy")}
-    if not config.proxy.rungs:  # as before there were rungs: what was kept then is found again
-        tables["proxy"].pop("rungs")
+    for *path, name in LATER:
+        table: dict[str, Any] = tables
+        for key in path:
+            table = table[key]
+        if not table[name]:
+            del table[name]
     anchors = {"truth_of_anchors": _table_settings(config)} if config.truth.table else {}
     return {**_truth_settings(config, truth, splits), **tables, **anchors}
 

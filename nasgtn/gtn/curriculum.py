@@ -22,6 +22,9 @@ class CurriculumConfig:
 
     n_steps: int = 16
     """Batches, one a step."""
+    n_batches: int | None = None
+    """Different ones, which come in turn until the steps are over (epochs, as in Wang et al.,
+    "Dataset distillation", arXiv 1811.10959); None: one a step."""
     batch_size: int = 64
     variant: str = "full"
     """`full`: learned latents in a learned order. `batches_shuffled`, `all_shuffled`: learned
@@ -44,12 +47,16 @@ class CurriculumConfig:
         for name in ("n_steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise InvalidConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.n_batches is not None and not 1 <= self.n_batches <= self.n_steps:
+            raise InvalidConfigError(
+                f"n_batches must be from 1 to n_steps, {self.n_steps}, got {self.n_batches}"
+            )
         if not 0 < self.last_rate <= 1:
             raise InvalidConfigError(f"last_rate must be in (0, 1], got {self.last_rate}")
 
 
 class Curriculum(nn.Module):
-    """One learned row of latents (or pixels), labels and optimiser settings a step.
+    """Learned rows of latents (or pixels) and labels a batch, and optimiser settings a step.
 
     Args:
         config: Shape and kind.
@@ -59,7 +66,7 @@ class Curriculum(nn.Module):
         rng: Draws the first latents.
     """
 
-    one_hot: Float[Tensor, "steps batch classes"]
+    one_hot: Float[Tensor, "batches batch classes"]
 
     def __init__(
         self,
@@ -72,9 +79,10 @@ class Curriculum(nn.Module):
         super().__init__()
         self._config = config
         steps, batch = config.n_steps, config.batch_size
-        rows = torch.randn(steps, batch, *row_shape, generator=rng)
+        batches = config.n_batches or steps
+        rows = torch.randn(batches, batch, *row_shape, generator=rng)
         self.rows = nn.Parameter(rows, requires_grad=config.variant not in ("none", "real"))
-        labels = torch.arange(steps * batch).view(steps, batch) % n_classes
+        labels = torch.arange(batches * batch).view(batches, batch) % n_classes
         one_hot = F.one_hot(labels, n_classes).float()
         self.register_buffer("one_hot", one_hot)
         self.label_logits = nn.Parameter(6.0 * one_hot, requires_grad=config.soft_labels)
@@ -86,12 +94,12 @@ class Curriculum(nn.Module):
         )
 
     @property
-    def labels(self) -> Int[Tensor, "steps batch"]:
+    def labels(self) -> Int[Tensor, "batches batch"]:
         """The class that each image is made for."""
         return self.one_hot.argmax(dim=-1)
 
     @property
-    def targets(self) -> Float[Tensor, "steps batch classes"]:
+    def targets(self) -> Float[Tensor, "batches batch classes"]:
         """Class probabilities that the learner is taught."""
         if self._config.soft_labels:
             return self.label_logits.softmax(dim=-1)
@@ -105,12 +113,12 @@ class Curriculum(nn.Module):
     def momenta(self) -> Float[Tensor, " steps"]:
         return self.momentum_logits.sigmoid()
 
-    def order(self, rng: torch.Generator) -> Int[Tensor, "steps batch"]:
-        """Draw the order of the rows, as indices into the flattened (steps x batch) rows."""
-        steps, batch = self.rows.shape[:2]
-        index = torch.arange(steps * batch).view(steps, batch)
+    def order(self, rng: torch.Generator) -> Int[Tensor, "batches batch"]:
+        """Draw the order of the rows, as indices into the flattened (batches x batch) rows."""
+        batches, batch = self.rows.shape[:2]
+        index = torch.arange(batches * batch).view(batches, batch)
         if self._config.variant == "batches_shuffled":
-            index = index[torch.randperm(steps, generator=rng)]
+            index = index[torch.randperm(batches, generator=rng)]
         elif self._config.variant == "all_shuffled":
-            index = torch.randperm(steps * batch, generator=rng).view(steps, batch)
+            index = torch.randperm(batches * batch, generator=rng).view(batches, batch)
         return index.to(self.rows.device)

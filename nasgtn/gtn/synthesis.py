@@ -78,4 +78,8 @@ class Gtn(nn.Module):
         else:
             images = self.images(rows.flatten(0, 1), one_hot.flatten(0, 1))
             images = images.unflatten(0, order.shape)
-        return SyntheticData(images, targets, curriculum.learning_rates, curriculum.momenta)
+        rates = curriculum.learning_rates
+        if len(rates) > len(images):
+            turn = torch.arange(len(rates), device=rates.device) % len(images)
+            images, targets = images[turn], targets[turn]
+        return SyntheticData(images, targets, rates, curriculum.momenta)

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save
 
 from nasgtn.artefacts import FORMAT, GENERATOR_CONFIG, GENERATOR_WEIGHTS, write_bytes, write_text
 from nasgtn.errors import ArtefactError, InvalidConfigError, NasgtnError
+from nasgtn.facts import without_none
 from nasgtn.gtn.curriculum import CurriculumConfig
 from nasgtn.gtn.generator import GeneratorConfig
 from nasgtn.gtn.inner_loop import SyntheticData
@@ -89,7 +90,7 @@ def save_generator(trained: TrainedGenerator, folder: Path) -> None:
         "seconds": trained.seconds,
         "anchors": trained.anchors,
         "anchor_seconds": trained.anchor_seconds,
-        "gtn": asdict(trained.config),
+        "gtn": without_none(asdict(trained.config)),
         # Last, since it has no defaults: so a file that was cut off is noticed.
         "task": asdict(trained.task),
     }

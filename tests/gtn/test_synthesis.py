@@ -153,6 +153,21 @@ def test_learning_rates_can_start_falling(toy_task: Task, small_gtn: GtnConfig) 
     assert rates.requires_grad
 
 
+def test_fewer_batches_than_steps_come_in_turn(toy_task: Task, small_gtn: GtnConfig) -> None:
+    gtn = make(toy_task, small_gtn, n_steps=5, n_batches=2)
+    data = gtn.synthesise(torch_rng(0))
+    assert len(gtn.curriculum.rows) == 2
+    for step, first in enumerate((0, 1, 0, 1, 0)):
+        assert torch.equal(data.images[step], data.images[first])
+        assert torch.equal(data.labels[step], data.labels[first])
+    assert not torch.equal(data.images[0], data.images[1])
+    data.images.sum(dim=(1, 2, 3, 4)).dot(torch.tensor([1.0, 0.0, 10.0, 0.0, 100.0])).backward()
+    rows = gtn.curriculum.rows.grad
+    assert rows is not None
+    assert rows[0].count_nonzero() > 0
+    assert rows[1].count_nonzero() == 0
+
+
 def test_checkpointed_synthesis_has_the_same_images_and_gradients(
     toy_task: Task, small_gtn: GtnConfig
 ) -> None:
@@ -179,6 +194,8 @@ def test_the_same_seed_makes_the_same_gtn(toy_task: Task) -> None:
         (CurriculumConfig, {"variant": "fulll"}),
         (CurriculumConfig, {"n_steps": 0}),
         (CurriculumConfig, {"batch_size": 0}),
+        (CurriculumConfig, {"n_batches": 0}),
+        (CurriculumConfig, {"n_steps": 4, "n_batches": 5}),
         (CurriculumConfig, {"last_rate": 0.0}),
         (CurriculumConfig, {"last_rate": 1.5}),
         (GeneratorConfig, {"hidden": 0}),
