@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from nasgtn.estimates import (
 )
 from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
-from nasgtn.evaluation.proxy import ProxyConfig, RealSteps
+from nasgtn.evaluation.proxy import ProxyConfig, RealBudget, RealSteps
 from nasgtn.fusion import calibrate, summed_log_ranks, weightings
 from nasgtn.gtn import GtnConfig
 from nasgtn.progress import Progress, silent
@@ -37,7 +38,7 @@ from nasgtn.task import Task
 
 GENERATED = ("gtn", FUSED, CALIBRATED)
 """Names of the estimators that a trained generator is part of."""
-ESTIMATORS = (*GENERATED, "real:N", "real:N@RATE", *ZERO_COST)
+ESTIMATORS = (*GENERATED, "real:N", "real:N/B", "real:N@RATE", *ZERO_COST)
 """Names of the estimators; N is a number of steps on real batches, RATE their learning rate.
 Without RATE the best of `RATES` counts."""
 RATES = (0.01, 0.02, 0.035, 0.05, 0.07, 0.1)
@@ -126,16 +127,16 @@ def make_estimator(
 
     Raises:
         UnknownNameError: There is no such estimator.
-        InvalidConfigError: N is no positive number.
+        InvalidConfigError: N, B or RATE is no positive number, or B above N.
     """
     task = splits.task
     kind, colon, budget = name.partition(":")
     if kind == "real" and colon:
-        n_steps, rate = _real_budget(name, budget)
-        batches = n_steps, gtn.curriculum.batch_size
+        found = _real_budget(name, budget, gtn.curriculum.batch_size)
+        rate = found.learning_rate
         small = splits.shrunk(gtn.image_size)
         made = {
-            one: RealSteps(space, small, batches, config, gtn.inner_loop, learning_rate=one)
+            one: RealSteps(space, small, found._replace(learning_rate=one), config, gtn.inner_loop)
             for one in (RATES if rate is None else (rate,))
         }
         return Estimator(
@@ -150,19 +151,22 @@ def make_estimator(
     return Estimator.of(ZERO_COST[name](space, task, splits.train))
 
 
-def _real_budget(name: str, budget: str) -> tuple[int, float | None]:
-    """Read `N` or `N@RATE`."""
-    steps, at, rate = budget.partition("@")
+def _real_budget(name: str, budget: str, batch_size: int) -> RealBudget:
+    """Read `N`, `N/B`, `N@RATE` or `N/B@RATE`: steps, different batches, learning rate."""
+    found = re.fullmatch(r"(\d+)(?:/(\d+))?(?:@(.+))?", budget)
     try:
-        found = int(steps), float(rate) if at else None
+        steps, batches, rate = found.groups() if found else ("0", None, None)
+        n_steps, n_batches = int(steps), int(batches) if batches else None
+        learning_rate = float(rate) if rate else None
     except ValueError:
-        found = 0, None
-    if found[0] < 1 or (found[1] is not None and not 0 < found[1] < math.inf):
+        n_steps, n_batches, learning_rate = 0, None, None
+    is_rate = learning_rate is None or 0 < learning_rate < math.inf
+    if n_steps < 1 or not 1 <= (n_batches or 1) <= n_steps or n_batches == 0 or not is_rate:
         raise InvalidConfigError(
-            "real:N or real:N@RATE needs a positive number of steps and a positive learning "
-            f"rate, got {name!r}"
+            "real:N, real:N/B, real:N@RATE or real:N/B@RATE needs a positive number of steps, no "
+            f"more different batches than steps, and a positive learning rate, got {name!r}"
         )
-    return found
+    return RealBudget(n_steps, batch_size, n_batches, learning_rate)
 
 
 def compare(

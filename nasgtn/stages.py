@@ -11,7 +11,7 @@ from nasgtn.artefacts import ANCHORS, BASELINES, CONTROL, PROXY, VERIFICATION
 from nasgtn.candidacy import FUSIONS, Pool, fused_records, rate
 from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
-from nasgtn.evaluation.proxy import GtnProxy, RealSteps
+from nasgtn.evaluation.proxy import GtnProxy, RealBudget, RealSteps
 from nasgtn.fusion import PARTS
 from nasgtn.gtn import TrainedGenerator
 from nasgtn.preparation import Run
@@ -203,9 +203,11 @@ def _gate(run: Run) -> Gate | None:
 
 def _real_steps(run: Run, generator: TrainedGenerator) -> Evaluator:
     """Make the baseline that trains on as many real batches as the proxy does."""
-    n_steps = run.config.proxy.n_steps or generator.config.curriculum.n_steps
-    batches = n_steps, generator.config.curriculum.batch_size
+    curriculum = generator.config.curriculum
+    n_steps = run.config.proxy.n_steps or curriculum.n_steps
+    n_batches = curriculum.n_batches and min(curriculum.n_batches, n_steps)
+    budget = RealBudget(n_steps, curriculum.batch_size, n_batches)
     small = run.splits.shrunk(generator.config.image_size)
     inner_loop = generator.config.inner_loop
     proxy = run.config.proxy.scored_by(generator.config.meta_training.rank_score)
-    return RealSteps(run.space, small, batches, proxy, inner_loop)
+    return RealSteps(run.space, small, budget, proxy, inner_loop)

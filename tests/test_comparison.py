@@ -330,6 +330,8 @@ def test_preparation_is_told_apart(
         ("real:0", InvalidConfigError, "positive number of steps"),
         ("real:many", InvalidConfigError, "positive number of steps"),
         ("real:4@0", InvalidConfigError, "positive learning rate"),
+        ("real:4/0", InvalidConfigError, "no more different batches"),
+        ("real:4/5", InvalidConfigError, "no more different batches"),
         ("real:4@nan", InvalidConfigError, "positive learning rate"),
         ("real", UnknownNameError, "real:N"),
     ],

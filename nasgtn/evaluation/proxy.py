@@ -5,7 +5,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -159,6 +159,23 @@ class GtnProxy:
         return self._probing.score(architecture, self._synthetic, seed, report)
 
 
+class RealBudget(NamedTuple):
+    """How much real training: what the name of `RealSteps` says."""
+
+    n_steps: int
+    batch_size: int
+    n_batches: int | None = None
+    """Different ones, which come in turn; None: one a step."""
+    learning_rate: float | None = None
+    """Of all steps; None: the optimiser's."""
+
+    @property
+    def name(self) -> str:
+        batches = f"/{self.n_batches}" if self.n_batches else ""
+        rate = f"@{self.learning_rate:g}" if self.learning_rate else ""
+        return f"real:{self.n_steps}{batches}{rate}"
+
+
 class RealSteps:
     """Trains a fresh network on real batches, with the proxy's optimiser and probes.
 
@@ -166,28 +183,22 @@ class RealSteps:
         space: Where the architectures come from.
         splits: Learns from the training part, in shuffled passes, another order for each seed;
             the probes look at validation and training images. Test is never read.
-        batches: Steps, and images a step.
+        budget: Steps, and images a step.
         config: As for the proxy; its `n_steps` is not read.
         inner_loop: The optimiser.
-        learning_rate: Of all steps; None: the optimiser's.
     """
 
     def __init__(
         self,
         space: SearchSpace,
         splits: Splits,
-        batches: tuple[int, int],
+        budget: RealBudget,
         config: ProxyConfig,
         inner_loop: InnerLoopConfig,
-        *,
-        learning_rate: float | None = None,
     ) -> None:
-        self._n_steps, self._batch_size = batches
-        self.name = f"real:{self._n_steps}"
-        self._rate, self._momentum = inner_loop.learning_rate, inner_loop.momentum
-        if learning_rate is not None:
-            self._rate = learning_rate
-            self.name += f"@{learning_rate:g}"
+        self.name, self._budget = budget.name, budget
+        self._rate = budget.learning_rate or inner_loop.learning_rate
+        self._momentum = inner_loop.momentum
         self._train, self._n_classes = splits.train, splits.task.n_classes
         probe = splits.probe(config.n_images)
         self._probing = _Probing(space, splits.task, probe, config, inner_loop)
@@ -195,9 +206,13 @@ class RealSteps:
     def score(
         self, architecture: Architecture, *, seed: int, report: Report | None = None
     ) -> Scores:
-        batches = self._n_steps, self._batch_size
+        n_steps, batch_size, n_batches, _ = self._budget
+        batches = n_batches or n_steps, batch_size
         images, labels = real_batches(self._train, self._n_classes, batches, seed=seed)
-        setting = images.new_ones(self._n_steps)
+        if batches[0] < n_steps:
+            turn = torch.arange(n_steps, device=images.device) % batches[0]
+            images, labels = images[turn], labels[turn]
+        setting = images.new_ones(n_steps)
         real = SyntheticData(images, labels, setting * self._rate, setting * self._momentum)
         return self._probing.score(architecture, real, seed, report)
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from nasgtn.data import Splits
 from nasgtn.errors import InvalidConfigError
 from nasgtn.evaluation import evaluate
-from nasgtn.evaluation.proxy import METRICS, GtnProxy, ProxyConfig, RealSteps
+from nasgtn.evaluation.proxy import METRICS, GtnProxy, ProxyConfig, RealBudget, RealSteps
 from nasgtn.gtn import (
     CurriculumConfig,
     Gtn,
@@ -63,7 +63,7 @@ def test_the_evaluator_contract_holds(
     evaluator = (
         proxy_of(tiny_space, toy_splits, synthetic, ProxyConfig())
         if kind == "gtn"
-        else RealSteps(tiny_space, toy_splits, (4, 12), ProxyConfig(), INNER)
+        else RealSteps(tiny_space, toy_splits, RealBudget(4, 12), ProxyConfig(), INNER)
     )
     rule(evaluator, architecture)
 
@@ -158,7 +158,7 @@ def test_training_on_the_synthetic_batches_is_better_than_chance(
 ) -> None:
     for evaluator in (
         proxy_of(tiny_space, toy_splits, synthetic, ProxyConfig()),
-        RealSteps(tiny_space, toy_splits, (4, 12), ProxyConfig(), INNER),
+        RealSteps(tiny_space, toy_splits, RealBudget(4, 12), ProxyConfig(), INNER),
     ):
         assert evaluator.score(architecture, seed=0).score > 0.6
 
@@ -168,10 +168,22 @@ def test_real_steps_repeat_images_only_after_a_whole_pass(
 ) -> None:
     """More images than there are: passes follow one another."""
     small = replace(toy_splits, train=toy_splits.train.first(10))
-    real = RealSteps(tiny_space, small, (3, 7), ProxyConfig(), INNER, learning_rate=0.05)
+    real = RealSteps(tiny_space, small, RealBudget(3, 7, learning_rate=0.05), ProxyConfig(), INNER)
     evaluation = evaluate(real, architecture, seed=0)
     assert evaluation.failure is None
     assert evaluation.evaluator == "real:3@0.05"
+
+
+def test_real_batches_that_come_in_turn_are_memorised(
+    tiny_space: SearchSpace, toy_splits: Splits, architecture: Architecture
+) -> None:
+    losses = []
+    for n_batches in (1, None):
+        budget = RealBudget(12, 6, n_batches, learning_rate=0.2)
+        real = RealSteps(tiny_space, toy_splits, budget, ProxyConfig(), INNER)
+        losses.append(-real.score(architecture, seed=0).metrics["late_training_loss"])
+        assert real.name == ("real:12/1@0.2" if n_batches else "real:12@0.2")
+    assert losses[0] < losses[1]
 
 
 def test_more_steps_than_batches_are_refused(
