@@ -43,13 +43,4 @@ class RankTerm:
         return (order.abs() * F.softplus(-order * margins)).sum() / order.abs().sum().clamp(min=1)
 
     def remember(self, index: int, score: float) -> None:
-        """Keep the latest score of an anchor, and move the others along.
-
-        All scores drift while the generator learns, and what is new would look better than what
-        is old. So the others get an n-th of the way that this one of n anchors went in about n
-        meta-steps, since its last turn.
-        """
-        moved = score - self.scores[index]
-        if moved.isfinite():
-            self.scores += moved / len(self.scores)
         self.scores[index] = score

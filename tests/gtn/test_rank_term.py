@@ -73,23 +73,3 @@ def test_the_latest_score_counts() -> None:
     term = known([0.2, 0.3, 0.5, 0.4, 0.1, 0.6])
     term.remember(0, 0.9)
     assert float(term.scores[0]) == pytest.approx(0.9)
-
-
-def test_scores_that_drift_together_are_moved_along() -> None:
-    term, clock = RankTerm(MERITS, 0.5), 0
-    level = torch.tensor([0.2, 0.3, 0.5, 0.4, 0.1, 0.6])
-    for lap in range(6):
-        for index in torch.randperm(6, generator=torch.Generator().manual_seed(lap)).tolist():
-            clock += 1
-            term.remember(index, float(level[index]) + 0.1 * clock)
-    lag = level + 0.1 * clock - term.scores  # without moving: up to 0.5, and 0.25 in the mean
-    assert lag.abs().max() < 0.25
-    assert lag.mean() < 0.125
-
-
-def test_scores_that_stand_still_stay_as_they_are() -> None:
-    scores = [0.2, 0.3, 0.5, 0.4, 0.1, 0.6]
-    term = known(scores)
-    for index in (4, 0, 2, 5, 1, 3):
-        term.remember(index, scores[index])
-    torch.testing.assert_close(term.scores, torch.tensor(scores))
