@@ -15,6 +15,7 @@ from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, UnknownNameError
 from nasgtn.estimates import (
     CALIBRATED,
+    ENSEMBLE,
     FUSED,
     Comparison,
     Estimate,
@@ -36,7 +37,7 @@ from nasgtn.spaces import Architecture, SearchSpace
 from nasgtn.spaces.cost import Cost, measure_cost
 from nasgtn.task import Task
 
-GENERATED = ("gtn", FUSED, CALIBRATED)
+GENERATED = ("gtn", ENSEMBLE, FUSED, CALIBRATED)
 """Names of the estimators that a trained generator is part of."""
 ESTIMATORS = (*GENERATED, "real:N", "real:N/B", "real:N@RATE", *ZERO_COST)
 """Names of the estimators; N is a number of steps on real batches, RATE their learning rate.
@@ -101,7 +102,8 @@ class Fusion:
 
     name: str
     parts: Mapping[str, Evaluator]
-    """By the name that `nasgtn.fusion.PARTS` has its weight under."""
+    """By the name that `nasgtn.fusion.PARTS` has its weight under; what follows a comma tells
+    several of them apart."""
     anchors: Sequence[Evaluation] = ()
     """Labelled architectures, none of which is compared; without them summed log-ranks are
     taken."""
@@ -247,7 +249,7 @@ def _fused(
         for one in (*architectures, *anchors)
     ]
     features = [[math.nan if e.score is None else e.score for e in row] for row in table]
-    weights = weightings(list(fusion.parts))
+    weights = weightings([part.partition(",")[0] for part in fusion.parts])
     if fusion.anchors:
         merits = [math.nan if one.score is None else one.score for one in fusion.anchors]
         labels = [math.nan] * len(architectures) + merits

@@ -71,6 +71,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "4 proxy seeds": ("proxy.n_seeds=4",),
     "8 steps": (f"{CURRICULUM}.n_steps=8",),
     "32 steps": (f"{CURRICULUM}.n_steps=32",),
+    "one batch in turn": (f"{CURRICULUM}.n_batches=1",),
+    "4 batches in turn": (f"{CURRICULUM}.n_batches=4",),
     "batch of 32": (f"{CURRICULUM}.batch_size=32",),
     "batch of 128": (f"{CURRICULUM}.batch_size=128",),
 }

@@ -25,7 +25,7 @@ from nasgtn.comparison import (
 from nasgtn.configuration import config_tables, environment, pick_device, versions
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError
-from nasgtn.estimates import CALIBRATED, FUSED, WITHOUT, Comparison
+from nasgtn.estimates import CALIBRATED, ENSEMBLE, FUSED, WITHOUT, Comparison
 from nasgtn.evaluation import ZERO_COST, Evaluator, Named, TableTruth, TrainedTruth
 from nasgtn.evaluation.proxy import GtnProxy
 from nasgtn.fusion import MIN_LABELS, PARTS
@@ -191,6 +191,17 @@ class _Rows:
             return [
                 Estimator.of(self._proxy(one), preparation_seconds=one.seconds)
                 for one in self.teachers
+            ]
+        if name == ENSEMBLE:
+            return [
+                Fusion(
+                    name=ENSEMBLE,
+                    parts={
+                        f"gtn, {index}": self._proxy(one)
+                        for index, one in enumerate(self.teachers)
+                    },
+                    preparation_seconds=sum(one.seconds for one in self.teachers),
+                )
             ]
         if name == FUSED:
             return [*map(self._fused, self.teachers), self._fused(None)]

@@ -138,12 +138,14 @@ def test_every_generator_has_rows_of_its_own_and_no_anchor_is_compared(
     nasgtn: Nasgtn, compare: Callable[..., Args], tmp_path: Path
 ) -> None:
     out = tmp_path / "c.jsonl"
-    args = compare("gtn,fused,calibrated,params", "--out", out, "--generators", 2, "--json")
+    args = compare(
+        "gtn,ensemble,fused,calibrated,params", "--out", out, "--generators", 2, "--json"
+    )
     outcome = nasgtn(*args, "--set", "anchors.n=9")
     assert outcome.code == 0, outcome.err
     rows = {row["estimator"]: row for row in json.loads(outcome.out)["estimators"]}
     assert list(rows) == [
-        *("gtn, generator 0", "gtn, generator 1"),
+        *("gtn, generator 0", "gtn, generator 1", "ensemble"),
         *("fused, generator 0", "fused, generator 1", "fused without gtn"),
         *("calibrated, generator 0", "calibrated, generator 1"),
         *("calibrated without gtn, generator 0", "calibrated without gtn, generator 1"),
@@ -161,6 +163,9 @@ def test_every_generator_has_rows_of_its_own_and_no_anchor_is_compared(
     anchored = rows["calibrated, generator 0"]["preparation_seconds"]
     assert anchored > rows["calibrated without gtn, generator 0"]["preparation_seconds"] > 0
     assert rows["fused without gtn"]["preparation_seconds"] == 0
+    for cost in ("preparation_seconds", "seconds_per_candidate"):
+        both = rows["gtn, generator 0"][cost] + rows["gtn, generator 1"][cost]
+        assert rows["ensemble"][cost] == pytest.approx(both)
 
 
 def test_generators_share_anchors_and_do_not_depend_on_the_proxy(
