@@ -42,11 +42,11 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "nasbench201": (
         *(*CIFAR, "--space", "nasbench201", "--architectures", 200),
         *("--set", f"truth.table={DATA}/nasbench201_cifar10.csv.gz:cifar10_test_200ep", *CHARGE),
-        *("--estimators", f"{OURS},{FREE}"),
+        *("--estimators", f"{OURS},real:32@0.05,real:32/1@0.05,real:64@0.05,{FREE}"),
         *(*ANCHORS, *FITTING),
         *("--set", "space.options.channels=16", "--set", "space.options.n_cells=1"),
         *("--set", "gtn.image_size=8", "--set", "gtn.curriculum.n_steps=32"),
-        *("--set", "gtn.meta_training.n_meta_steps=120", "--set", "proxy.n_seeds=2"),
+        *("--set", "gtn.meta_training.n_meta_steps=120", "--set", "proxy.n_seeds=3"),
     ),
     "nasbench_macro": (
         *(*CIFAR, "--space", "nasbench_macro", "--architectures", 100),

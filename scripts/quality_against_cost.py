@@ -10,6 +10,7 @@ import json
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -23,7 +24,15 @@ TITLES = {
     "nasbench_macro": "CIFAR-10, 100 networks of NAS-Bench-Macro",
 }
 ROWS = {"spearman": "all", "best_half": "best half"}
-COLOURS = {"gtn": "#3a7bd5", "fused": "#d9730d", "calibrated": "#d9730d", "real": "#1a9a7a"}
+FREE = ("#858b94", "middle left")
+LOOKS = {
+    "gtn": ("#3a7bd5", "top center"),
+    "ensemble": ("#3a7bd5", "middle right"),
+    "fused": ("#d9730d", "bottom center"),
+    "calibrated": ("#d9730d", "top right"),
+    "real": ("#1a9a7a", "bottom right"),
+}
+"""Colour, and place of the name, of each kind of estimator; `FREE` for those without training."""
 
 
 def main() -> None:
@@ -44,15 +53,22 @@ def main() -> None:
     for column, table in enumerate(tables.values(), start=1):
         for row, measure in enumerate(ROWS, start=1):
             figure.add_trace(points(table, measure), row, column)
+        seconds = np.log10(table["seconds_per_candidate"])
+        figure.update_xaxes(range=[seconds.min() - 0.6, seconds.max() + 0.5], col=column)
         figure.update_xaxes(title="seconds a candidate", row=len(ROWS), col=column)
     for row, name in enumerate(ROWS.values(), start=1):
         figure.update_yaxes(title=f"Spearman with the truth, {name}", row=row, col=1)
     figure.update_xaxes(type="log", dtick=1, gridcolor="#e4e7eb")
     figure.update_yaxes(range=[-0.35, 1.02], gridcolor="#e4e7eb", zerolinecolor="#858b94")
     figure.update_layout(
-        template="none", showlegend=False, width=460 * len(tables), height=900, margin={"r": 60}
+        template="none",
+        showlegend=False,
+        width=460 * len(tables),
+        height=900,
+        margin={"t": 40, "r": 20},
     )
-    with tempfile.TemporaryDirectory() as folder, browsing(f"{460 * len(tables)},900") as browser:
+    size = f"{460 * len(tables)},1040"  # the browser keeps some of the height for itself
+    with tempfile.TemporaryDirectory() as folder, browsing(size) as browser:
         page = Path(folder) / "figure.html"
         figure.write_html(page, include_plotlyjs=True, config={"displayModeBar": False})
         browser.get(page.as_uri())
@@ -60,38 +76,36 @@ def main() -> None:
 
 
 def middle(table: pd.DataFrame) -> pd.DataFrame:
-    """Keep one row an estimator: of its generators the one with the middle Spearman."""
+    """Keep one row an estimator: of several generators the middle one by Spearman.
+
+    What the fused scores are without the proxy is left to the table.
+    """
     table = table.assign(name=table["estimator"].str.split(",").str[0])
+    table = table[~table["name"].str.contains("without")]
     ordered = table.sort_values("spearman")
     return ordered.groupby("name").apply(lambda rows: rows.iloc[len(rows) // 2])
 
 
 def points(table: pd.DataFrame, measure: str) -> go.Scatter:
     """Mark each estimator, with its interval over architectures."""
-    intervals = [json.loads(text) for text in table[f"{measure}_interval"]]
-    names = list(table.index)
+    rhos = table[measure]
+    bounds = [json.loads(text) for text in table[f"{measure}_interval"]]
+    looks = [LOOKS.get(name.split(":")[0], FREE) for name in table.index]
     return go.Scatter(
         x=table["seconds_per_candidate"],
-        y=table[measure],
+        y=rhos,
         mode="markers+text",
-        text=names,
-        textposition="middle right",
-        textfont={"size": 10},
-        marker={"size": 9, "color": [COLOURS.get(kind(name), "#858b94") for name in names]},
+        text=list(table.index),
+        textposition=[place for _, place in looks],
+        textfont={"size": 11},
+        marker={"size": 9, "color": [colour for colour, _ in looks]},
         error_y={
-            "array": [end - rho for (_, end), rho in zip(intervals, table[measure], strict=True)],
-            "arrayminus": [
-                rho - begin for (begin, _), rho in zip(intervals, table[measure], strict=True)
-            ],
+            "array": [high - rho for (_, high), rho in zip(bounds, rhos, strict=True)],
+            "arrayminus": [rho - low for (low, _), rho in zip(bounds, rhos, strict=True)],
             "color": "#c3c8cf",
         },
         cliponaxis=False,
     )
-
-
-def kind(name: str) -> str:
-    """Tell what sort of estimator it is."""
-    return name.split(":")[0]
 
 
 if __name__ == "__main__":
