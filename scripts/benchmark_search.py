@@ -4,7 +4,8 @@
     python scripts/benchmark_search.py --tiny     # minutes, and no result
 
 Writes runs, regret.csv and regret.html to results/benchmarks/search_nasbench201/, and goes on
-where it was stopped. True accuracies are looked up, and each is charged as HOURS of training.
+where it was stopped. True accuracies are looked up, and each is charged as HOURS of training: the
+rate of benchmark_ranking.py.
 """
 
 import sys
@@ -17,7 +18,7 @@ from nasgtn.search_benchmark import RivalConfig, benchmark_search
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
-HOURS = 1.0
+HOURS = 2.0
 CONFIG: dict[str, Any] = {
     "data": {"name": str(DATA / "cifar10_20k.npz")},
     "space": {"name": "nasbench201", "options": {"channels": 16, "n_cells": 1}},

@@ -59,7 +59,7 @@ def main() -> None:
     for row, name in enumerate(ROWS.values(), start=1):
         figure.update_yaxes(title=f"Spearman with the truth, {name}", row=row, col=1)
     figure.update_xaxes(type="log", dtick=1, gridcolor="#e4e7eb")
-    figure.update_yaxes(range=[-0.35, 1.02], gridcolor="#e4e7eb", zerolinecolor="#858b94")
+    figure.update_yaxes(range=[-0.75, 1.02], gridcolor="#e4e7eb", zerolinecolor="#858b94")
     figure.update_layout(
         template="none",
         showlegend=False,
@@ -95,7 +95,7 @@ def points(table: pd.DataFrame, measure: str) -> go.Scatter:
         x=table["seconds_per_candidate"],
         y=rhos,
         mode="markers+text",
-        text=list(table.index),
+        text=[name.split("@")[0] for name in table.index],
         textposition=[place for _, place in looks],
         textfont={"size": 11},
         marker={"size": 9, "color": [colour for colour, _ in looks]},
