@@ -20,7 +20,7 @@ from nasgtn.errors import ArtefactError
 from nasgtn.evaluation.lessons import BATCH_SIZE, Lesson, teach_network
 from nasgtn.evaluation.proxy import real_batches
 from nasgtn.findings import ALMOST_ALL, Audit, ClassFindings, Copying, Pair
-from nasgtn.gtn import InnerLoopConfig, SyntheticData, TrainedGenerator
+from nasgtn.gtn import GtnConfig, SyntheticData, TrainedGenerator, in_turn
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed, torch_rng
 from nasgtn.spaces import SearchSpace
@@ -73,7 +73,7 @@ def audit(
     lessons = []
     for index in range(N_NETWORKS):
         stream = derive_seed(seed, "audit", index)
-        lessons.append(_teach(space, splits, data, trained.config.inner_loop, stream))
+        lessons.append(_teach(space, splits, data, trained.config, stream))
         progress("audit", index + 1, N_NETWORKS + 1)
     best = max(lessons, key=lambda lesson: lesson.by_real.accuracy)
     judge = train(
@@ -175,17 +175,19 @@ def _teach(
     space: SearchSpace,
     splits: Splits,
     data: SyntheticData,
-    inner_loop: InnerLoopConfig,
+    config: GtnConfig,
     seed: int,
 ) -> _Lesson:
     n_steps, batch_size = data.images.shape[:2]
-    drawn = real_batches(splits.train, splits.task.n_classes, (n_steps, batch_size), seed=seed)
-    real = SyntheticData(*drawn, data.learning_rates, data.momenta)
+    batches = config.curriculum.n_batches or n_steps, batch_size
+    drawn = real_batches(splits.train, splits.task.n_classes, batches, seed=seed)
+    images, labels = (in_turn(each, n_steps) for each in drawn)
+    real = SyntheticData(images, labels, data.learning_rates, data.momenta)
     found = (
-        teach_network(space, splits.task, Lesson(batches, inner_loop), seed=seed).measure(
+        teach_network(space, splits.task, Lesson(taught_by, config.inner_loop), seed=seed).measure(
             splits.validation
         )
-        for batches in (data, real)
+        for taught_by in (data, real)
     )
     return _Lesson(seed, *found)
 

@@ -39,9 +39,9 @@ from nasgtn.task import Task
 
 GENERATED = ("gtn", ENSEMBLE, FUSED, CALIBRATED)
 """Names of the estimators that a trained generator is part of."""
-ESTIMATORS = (*GENERATED, "real:N", "real:N/B", "real:N@RATE", *ZERO_COST)
-"""Names of the estimators; N is a number of steps on real batches, RATE their learning rate.
-Without RATE the best of `RATES` counts."""
+ESTIMATORS = (*GENERATED, "real:N", "real:N@RATE", "real:N/B", "real:N/B@RATE", *ZERO_COST)
+"""Names of the estimators; N is a number of steps on real batches, B of different ones, which
+come in turn, RATE their learning rate. Without RATE the best of `RATES` counts."""
 RATES = (0.01, 0.02, 0.035, 0.05, 0.07, 0.1)
 """Learning rates that `real:N` tries: the generator learned its own, and an opponent of one fixed
 rate is judged on how well that fits. They surround the optimiser's default of 0.05, and both ends
@@ -257,7 +257,15 @@ def _fused(
     else:
         scores = summed_log_ranks(features, weights[0])
     return [
-        replace(row[0], evaluator=fusion.name, score=score, failure=None, seconds=seconds)
+        replace(
+            row[0],
+            evaluator=fusion.name,
+            score=score,
+            seconds=seconds,
+            failure=None,
+            metrics={},
+            curve=(),
+        )
         for row, score, seconds in zip(
             table[: len(architectures)],
             scores.tolist(),

@@ -22,7 +22,7 @@ def forward(
 
     Convolutions of few channels run up to twice as fast so, forth and back, and what follows one
     keeps that order. A network that cannot take it, as one with `Tensor.view` in it or under
-    `torch.vmap`, gets images as they are from then on.
+    `torch.vmap`, gets images as they are from then on: it is called twice for its first batch.
 
     Args:
         network: A batch goes in, logits come out.

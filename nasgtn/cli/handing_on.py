@@ -123,7 +123,12 @@ def export_run(
             written.append(trained)
             progress("export", number, len(records), trained.architecture.description)
         generator = load_generator(run, task=winner.task)
-        export_synthetic(generator.synthesise(), generator.task, folder / SYNTHETIC)
+        export_synthetic(
+            generator.synthesise(),
+            generator.task,
+            folder / SYNTHETIC,
+            n_batches=generator.config.curriculum.n_batches,
+        )
     return written
 
 

@@ -19,7 +19,7 @@ import click
 from nasgtn.progress import Progress, silent
 
 SECONDS_BETWEEN_LINES = 5.0
-SECONDS_BETWEEN_STOPS = 1.0
+SECONDS_BETWEEN_STOPS = 3.0
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
@@ -34,29 +34,36 @@ class StoppedError(click.ClickException):
 def stoppable(carry_on: str) -> Iterator[None]:
     """Turn Ctrl-C into one line that says how to carry on.
 
-    It is raised again every second until the block ends: what Python runs in between, such as a
-    finaliser, may have swallowed it.
+    While the block goes on, it comes again every few seconds: what Python runs in between, such as
+    a finaliser, may have swallowed it. Where Ctrl-C is ignored, as in a job that a script started
+    in the background, it stays so.
     """
+    is_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    is_ours &= threading.current_thread() is threading.main_thread()
     again: threading.Timer | None = None
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal again
         if again:
             again.cancel()
-        again = threading.Timer(SECONDS_BETWEEN_STOPS, signal.raise_signal, (signal.SIGINT,))
+        here = threading.main_thread().ident
+        again = threading.Timer(SECONDS_BETWEEN_STOPS, signal.pthread_kill, (here, signal.SIGINT))
         again.daemon = True
         again.start()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, stop)
+    if is_ours:
+        signal.signal(signal.SIGINT, stop)
     try:
         yield
     except KeyboardInterrupt:
         raise StoppedError(f"stopped; carry on with: {carry_on}") from None
     finally:
-        if again:
-            again.cancel()
-        signal.signal(signal.SIGINT, before)
+        if is_ours:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # while the timer is put away
+            if again:
+                again.cancel()
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager

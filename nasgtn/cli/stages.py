@@ -133,8 +133,9 @@ def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     "--estimators",
     default="gtn,fused,calibrated,real:16,params,flops,synflow,naswot,jacob_cov,grad_norm",
     help="Names, separated by commas; fused sums up log-ranks, calibrated learns from the "
-    "generator's anchors too; real:N is N steps on real batches, with the best of several "
-    "learning rates, real:N@RATE with that one.",
+    "generator's anchors too, ensemble is all generators together; real:N is N steps on real "
+    "batches, with the best of several learning rates, real:N@RATE with that one, real:N/B on B "
+    "batches that come in turn.",
 )
 @click.option("--architectures", type=positive, metavar="N", default=32, help="How many.")
 @click.option("--generator", type=folder_type, help="Take this one; else one is trained first.")

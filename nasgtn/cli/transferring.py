@@ -77,7 +77,9 @@ def run_transfer(config: "RunConfig", request: Request, *, progress: Progress) -
         _row(name, trained, space, splits, config.proxy) for name, trained in generators.items()
     ]
     n_steps = config.proxy.n_steps or config.gtn.curriculum.n_steps
-    real = make_estimator(f"real:{n_steps}", space, splits, config.proxy, gtn=config.gtn)
+    n_batches = config.gtn.curriculum.n_batches
+    name = f"real:{n_steps}" + (f"/{min(n_batches, n_steps)}" if n_batches else "")
+    real = make_estimator(name, space, splits, config.proxy, gtn=config.gtn)
     seed = derive_seed(config.seed, "transfer")
     return measure_transfer(
         [*rows, real],

@@ -189,7 +189,7 @@ def activation_kernel(
         kernel.add_(codes @ codes.T + (1 - codes) @ (1 - codes).T)
 
     with torch.no_grad(), _Intercepted(ACTIVATIONS, count):
-        forward(network.train(), images)
+        network.train()(images)  # not by `forward`, which may call a network twice
     return kernel
 
 

@@ -21,6 +21,7 @@ from nasgtn.gtn import (
     Learner,
     SyntheticData,
     TrainedGenerator,
+    in_turn,
     late_steps,
     soft_accuracy,
     steps,
@@ -208,10 +209,8 @@ class RealSteps:
     ) -> Scores:
         n_steps, batch_size, n_batches, _ = self._budget
         batches = n_batches or n_steps, batch_size
-        images, labels = real_batches(self._train, self._n_classes, batches, seed=seed)
-        if batches[0] < n_steps:
-            turn = torch.arange(n_steps, device=images.device) % batches[0]
-            images, labels = images[turn], labels[turn]
+        drawn = real_batches(self._train, self._n_classes, batches, seed=seed)
+        images, labels = (in_turn(each, n_steps) for each in drawn)
         setting = images.new_ones(n_steps)
         real = SyntheticData(images, labels, setting * self._rate, setting * self._momentum)
         return self._probing.score(architecture, real, seed, report)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from nasgtn.data import pixels
 from nasgtn.export.card import escape
@@ -19,10 +20,10 @@ SHOWN = (1, 3)
 
 _CARD = """# Synthetic training data for {name}
 
-{n_steps} batches of {batch} images, {width} x {height} pixels, made by a generator that was
-trained so that small networks learn the task from these few steps. They are made to rank
-architectures, not to replace the real images: what one kind of network learns from them, another
-may not, and they need not look like anything.
+{n_steps} steps with a batch of {batch} images each, {width} x {height} pixels, made by a
+generator that was trained so that small networks learn the task from these few steps. They are
+made to rank architectures, not to replace the real images: what one kind of network learns from
+them, another may not, and they need not look like anything.
 
 - `synthetic.npz`: `images` (steps, batch, channels, height, width; float32, normalised), `labels`
   (steps, batch, classes; probabilities), `learning_rates` and `momenta` (steps), `class_names`,
@@ -45,11 +46,19 @@ _PICTURES = """\
 """
 
 
-def export_synthetic(synthetic: SyntheticData, task: Task, destination: Path) -> Path:
+def export_synthetic(
+    synthetic: SyntheticData, task: Task, destination: Path, *, n_batches: int | None = None
+) -> Path:
     """Write the synthetic training set into a new folder, whole or not at all.
 
     The arrays are exact. The pictures are rounded, and are there for images of one or three
     channels; see the folder's README.md.
+
+    Args:
+        synthetic: The steps of a learner.
+        task: What they teach.
+        destination: A new folder.
+        n_batches: Different ones among the steps, which come in turn: each has its pictures once.
 
     Raises:
         ArtefactError: The destination exists or cannot be written.
@@ -58,7 +67,9 @@ def export_synthetic(synthetic: SyntheticData, task: Task, destination: Path) ->
     with whole_folder(destination) as folder:
         _write_arrays(synthetic, task, folder / ARRAYS)
         if n_channels in SHOWN:
-            _write_pictures(synthetic, task, folder / PICTURES)
+            _write_pictures(
+                synthetic.images[:n_batches], synthetic.labels, task, folder / PICTURES
+            )
         for name in SCRIPTS:
             copy_example(name, folder)
         card = _CARD.format(
@@ -95,17 +106,17 @@ def _write_arrays(synthetic: SyntheticData, task: Task, path: Path) -> None:
     )
 
 
-def _write_pictures(synthetic: SyntheticData, task: Task, folder: Path) -> None:
+def _write_pictures(images: Tensor, labels: Tensor, task: Task, folder: Path) -> None:
     folders = [
         folder / class_folder(index, task.n_classes, name)
         for index, name in enumerate(task.class_names)
     ]
     for one in folders:
         one.mkdir(parents=True)
-    labels = synthetic.labels.detach().cpu().argmax(dim=2)
-    pictures = pixels(synthetic.images, task).numpy()
+    likeliest = labels.detach().cpu().argmax(dim=2)
+    pictures = pixels(images, task).numpy()
     for step, row in enumerate(pictures):
         for place, picture in enumerate(row):
             grey_or_colour = picture[..., 0] if picture.shape[-1] == 1 else picture
-            path = folders[int(labels[step, place])] / f"step{step:04d}-{place:04d}.png"
+            path = folders[int(likeliest[step, place])] / f"step{step:04d}-{place:04d}.png"
             Image.fromarray(grey_or_colour).save(path)

@@ -2,7 +2,14 @@
 
 from nasgtn.gtn.curriculum import VARIANTS, Curriculum, CurriculumConfig
 from nasgtn.gtn.generator import Generator, GeneratorConfig
-from nasgtn.gtn.inner_loop import SyntheticData, Unrolled, soft_cross_entropy, steps, unroll
+from nasgtn.gtn.inner_loop import (
+    SyntheticData,
+    Unrolled,
+    in_turn,
+    soft_cross_entropy,
+    steps,
+    unroll,
+)
 from nasgtn.gtn.learner import Learner
 from nasgtn.gtn.meta_training import MetaStep, MetaTraining, MetaTrainingConfig, Taught, teach
 from nasgtn.gtn.optimisers import InnerLoopConfig
@@ -31,6 +38,7 @@ __all__ = [
     "TrainedGenerator",
     "Unrolled",
     "WarmStartConfig",
+    "in_turn",
     "late_steps",
     "load_generator",
     "save_generator",

@@ -21,10 +21,10 @@ class CurriculumConfig:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     n_steps: int = 16
-    """Batches, one a step."""
+    """Of a learner; each has a batch."""
     n_batches: int | None = None
-    """Different ones, which come in turn until the steps are over (epochs, as in Wang et al.,
-    "Dataset distillation", arXiv 1811.10959); None: one a step."""
+    """Different ones, which come in turn until the steps are over (several passes, as Wang et al.
+    have them in "Dataset distillation", arXiv 1811.10959); None: one a step."""
     batch_size: int = 64
     variant: str = "full"
     """`full`: learned latents in a learned order. `batches_shuffled`, `all_shuffled`: learned
@@ -80,6 +80,11 @@ class Curriculum(nn.Module):
         self._config = config
         steps, batch = config.n_steps, config.batch_size
         batches = config.n_batches or steps
+        if batches * batch < n_classes:
+            raise InvalidConfigError(
+                f"a curriculum must have an image of each of {n_classes} classes, got {batches} "
+                f"different batches of {batch}"
+            )
         rows = torch.randn(batches, batch, *row_shape, generator=rng)
         self.rows = nn.Parameter(rows, requires_grad=config.variant not in ("none", "real"))
         labels = torch.arange(batches * batch).view(batches, batch) % n_classes

@@ -37,6 +37,13 @@ class SyntheticData(NamedTuple):
     momenta: Float[Tensor, " steps"]
 
 
+def in_turn(batches: Tensor, n_steps: int) -> Tensor:
+    """Let batches come again in turn until there are as many as steps; differentiable."""
+    if len(batches) == n_steps:
+        return batches
+    return batches[torch.arange(n_steps, device=batches.device) % len(batches)]
+
+
 class Unrolled(NamedTuple):
     """What the inner loop returns."""
 

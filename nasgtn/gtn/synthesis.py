@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from nasgtn.gtn.curriculum import Curriculum, CurriculumConfig
 from nasgtn.gtn.generator import Generator, GeneratorConfig
-from nasgtn.gtn.inner_loop import SyntheticData
+from nasgtn.gtn.inner_loop import SyntheticData, in_turn
 from nasgtn.gtn.optimisers import InnerLoopConfig
 from nasgtn.randomness import derive_seed, seeded, torch_rng
 from nasgtn.task import Task
@@ -79,7 +79,5 @@ class Gtn(nn.Module):
             images = self.images(rows.flatten(0, 1), one_hot.flatten(0, 1))
             images = images.unflatten(0, order.shape)
         rates = curriculum.learning_rates
-        if len(rates) > len(images):
-            turn = torch.arange(len(rates), device=rates.device) % len(images)
-            images, targets = images[turn], targets[turn]
+        images, targets = (in_turn(made, len(rates)) for made in (images, targets))
         return SyntheticData(images, targets, rates, curriculum.momenta)

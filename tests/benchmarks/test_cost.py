@@ -12,11 +12,12 @@ from statistics import mean, median
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nasgtn.data import DataConfig, Part, Splits, load_splits
 from nasgtn.evaluation.proxy import GtnProxy, ProxyConfig
+from nasgtn.forward import forward
 from nasgtn.gtn import (
     Gtn,
     Learner,
@@ -58,31 +59,39 @@ def in_turn(
     return median(seconds[0]), median(seconds[1])
 
 
-def bare_loop(learner: nn.Module, data: SyntheticData, probe: Part) -> None:
-    """Forward and backward passes alone: no optimiser, nothing of ours."""
+Call = Callable[[nn.Module, Tensor], Tensor]
+LAYOUTS: dict[str, Call] = {
+    "channels last, as ours": forward,
+    "as a loop is usually written": lambda network, images: network(images),
+}
+"""How a floor calls a network: with images in memory as ours are, or as they come."""
+
+
+def bare_loop(call: Call, learner: nn.Module, data: SyntheticData, probe: Part) -> None:
+    """Forward and backward passes alone: no optimiser, nothing of ours but the layout."""
     parameters = [p for p in learner.parameters() if p.requires_grad]
     for images, labels in zip(data.images, data.labels, strict=True):
-        loss = F.cross_entropy(learner(images), labels)
+        loss = F.cross_entropy(call(learner, images), labels)
         torch.autograd.grad(loss, parameters)
     with torch.no_grad():
-        F.cross_entropy(learner(probe.images), probe.labels).item()
+        F.cross_entropy(call(learner, probe.images), probe.labels).item()
 
 
 def build_and_pass(
-    space: SearchSpace, splits: Splits, data: SyntheticData, architecture: Architecture
+    call: Call, space: SearchSpace, splits: Splits, data: SyntheticData, architecture: Architecture
 ) -> None:
     """What no proxy can do without: a network, the passes of its training, one look at it."""
     network = space.network(architecture.choices, splits.task, seed=SEED).eval()
     torch.func.replace_all_batch_norm_modules_(network)
-    bare_loop(network, data, splits.probe(512))
+    bare_loop(call, network, data, splits.probe(512))
 
 
 def train_plainly(
-    network: nn.Module, optimiser: torch.optim.Optimizer, data: SyntheticData
+    call: Call, network: nn.Module, optimiser: torch.optim.Optimizer, data: SyntheticData
 ) -> None:
     for images, labels in zip(data.images, data.labels, strict=True):
         optimiser.zero_grad()
-        F.cross_entropy(network(images), labels).backward()
+        F.cross_entropy(call(network, images), labels).backward()
         optimiser.step()
 
 
@@ -107,7 +116,8 @@ def test_looking_at_rungs_against_looking_once(report_line: Callable[[str], None
     assert ratio < 2
 
 
-def test_proxy_against_bare_passes(report_line: Callable[[str], None]) -> None:
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_proxy_against_bare_passes(layout: str, report_line: Callable[[str], None]) -> None:
     splits, space = load_splits(DataConfig(), seed=SEED), find_space("convnet")
     data, inner_loop = synthetic(splits), SynthesisConfig().inner_loop
     proxy = GtnProxy(
@@ -117,21 +127,22 @@ def test_proxy_against_bare_passes(report_line: Callable[[str], None]) -> None:
     for architecture in space.sample_distinct(12, SEED, splits.task):
         mine, floor = in_turn(
             partial(proxy.score, architecture, seed=SEED),
-            partial(build_and_pass, space, splits, data, architecture),
+            partial(build_and_pass, LAYOUTS[layout], space, splits, data, architecture),
         )
         ours.append(mine)
         bare.append(floor)
     ratios = [mine / floor for mine, floor in zip(ours, bare, strict=True)]
     report_line(
-        f"proxy / bare loop, 12 convnets on digits, {N_STEPS} steps of {BATCH}: "
+        f"proxy / bare loop ({layout}), 12 convnets on digits, {N_STEPS} steps of {BATCH}: "
         f"{sum(ours) / sum(bare):.2f} in all (median {median(ratios):.2f}, "
         f"worst {max(ratios):.2f}); {mean(ours):.3f} s a candidate"
     )
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("checkpointed", [False, True], ids=["plain", "checkpointed"])
 def test_meta_step_against_plain_steps(
-    checkpointed: bool, report_line: Callable[[str], None]
+    checkpointed: bool, layout: str, report_line: Callable[[str], None]
 ) -> None:
     splits, convnet = load_splits(DataConfig(), seed=SEED), find_space("convnet")
     ours, plain = [], []
@@ -147,7 +158,7 @@ def test_meta_step_against_plain_steps(
         optimiser = torch.optim.Adam(network.parameters())
         mine, floor = in_turn(
             training.meta_step,
-            partial(train_plainly, network, optimiser, synthetic(splits)),
+            partial(train_plainly, LAYOUTS[layout], network, optimiser, synthetic(splits)),
             n=5,
         )
         ours.append(mine)
@@ -155,7 +166,7 @@ def test_meta_step_against_plain_steps(
     ratios = [mine / floor for mine, floor in zip(ours, plain, strict=True)]
     name = "checkpointed meta-step" if checkpointed else "meta-step"
     report_line(
-        f"{name} / {N_STEPS} plain training steps, 6 convnets on digits: "
+        f"{name} / {N_STEPS} plain training steps ({layout}), 6 convnets on digits: "
         f"{sum(ours) / sum(plain):.2f} in all (median {median(ratios):.2f}, "
         f"worst {max(ratios):.2f}); {mean(ours):.3f} s"
     )
