@@ -77,3 +77,13 @@ def test_ctrl_c_that_was_swallowed_comes_again() -> None:
         swallow_ctrl_c_and_go_on(deadline)
     assert time.monotonic() < deadline
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_that_a_background_job_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stoppable("the same command"):
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

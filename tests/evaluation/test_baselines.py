@@ -231,3 +231,21 @@ def test_the_jacobian_score_by_numpy() -> None:
         rows.append(x.grad.flatten().double().numpy())
     k = np.linalg.eigvalsh(np.corrcoef(np.stack(rows))) + 1e-5
     assert jacobian_score(network, images) == pytest.approx(-np.sum(np.log(k) + 1 / k), rel=1e-4)
+
+
+class Viewing(nn.Module):
+    """Flattens with `view`, which asks for the usual order in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU())
+        self.head = nn.Linear(3 * 4 * 4, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.body(images)
+        return self.head(features.view(len(images), -1)).relu()  # type: ignore[no-any-return]
+
+
+def test_naswot_counts_a_network_that_views_its_features_once() -> None:
+    kernel = activation_kernel(Viewing(), torch.randn(4, 2, 6, 6))
+    assert kernel.diagonal().tolist() == [3.0 * 4 * 4 + 5] * 4

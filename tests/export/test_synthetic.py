@@ -41,6 +41,15 @@ def test_pictures_lie_in_the_folder_of_their_class(
     np.testing.assert_array_equal(found, pixels(synthetic.images[2, 4], toy_task)[..., 0].numpy())
 
 
+def test_batches_that_come_in_turn_have_their_pictures_once(
+    synthetic: SyntheticData, toy_task: Task, tmp_path: Path
+) -> None:
+    folder = export_synthetic(synthetic, toy_task, tmp_path / "set", n_batches=1)
+    pictures = list((folder / "images").glob("*/*.png"))
+    assert len(pictures) == synthetic.images.shape[1]
+    assert {one.name.partition("-")[0] for one in pictures} == {"step0000"}
+
+
 def test_pictures_are_a_dataset_for_nasgtn(
     synthetic: SyntheticData, toy_task: Task, tmp_path: Path
 ) -> None:

@@ -207,3 +207,10 @@ def test_settings_out_of_range_are_refused(
 ) -> None:
     with pytest.raises(InvalidConfigError):
         kind(**settings)  # type: ignore[arg-type]
+
+
+def test_a_class_without_an_image_is_refused(toy_task: Task, small_gtn: GtnConfig) -> None:
+    with pytest.raises(
+        InvalidConfigError, match="each of 3 classes, got 1 different batches of 2"
+    ):
+        make(toy_task, small_gtn, n_batches=1, batch_size=2)
