@@ -143,7 +143,8 @@ def save_config(config: RunConfig, folder: Path, facts: Mapping[str, Table]) -> 
 
 def config_tables(config: RunConfig) -> dict[str, Any]:
     """Write a configuration as nested tables, as they stand in TOML."""
-    return without_none(dataclasses.asdict(config))
+    tables: dict[str, Any] = without_none(dataclasses.asdict(config))
+    return tables
 
 
 def versions() -> dict[str, str | int]:

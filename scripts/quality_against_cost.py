@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
-from screenshots import browsing, save
+from screenshots import browsing, save  # type: ignore[import-not-found]  # beside this file
 
 ROOT = Path(__file__).resolve().parents[1]
 TITLES = {
@@ -82,8 +82,9 @@ def middle(table: pd.DataFrame) -> pd.DataFrame:
     """
     table = table.assign(name=table["estimator"].str.split(",").str[0])
     table = table[~table["name"].str.contains("without")]
-    ordered = table.sort_values("spearman")
-    return ordered.groupby("name").apply(lambda rows: rows.iloc[len(rows) // 2])
+    groups = dict(list(table.sort_values("spearman").groupby("name")))
+    middles = [rows.iloc[len(rows) // 2] for rows in groups.values()]
+    return pd.DataFrame(middles, index=pd.Index(groups))
 
 
 def points(table: pd.DataFrame, measure: str) -> go.Scatter:
