@@ -222,6 +222,7 @@ def test_help_is_instant(report_line: Callable[[str], None]) -> None:
     report_line(f"nasgtn --help: {helping:.2f} s; an empty Python: {empty:.2f} s")
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # vmap, channels last
 def test_seeds_at_once_against_one_after_the_other(report_line: Callable[[str], None]) -> None:
     """Whether vmap over initial weights pays on this device."""
     splits, space = load_splits(DataConfig(), seed=SEED), find_space("convnet")
