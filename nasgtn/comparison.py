@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -132,9 +131,8 @@ def make_estimator(
         InvalidConfigError: N, B or RATE is no positive number, or B above N.
     """
     task = splits.task
-    kind, colon, budget = name.partition(":")
-    if kind == "real" and colon:
-        found = _real_budget(name, budget, gtn.curriculum.batch_size)
+    if name.startswith("real:"):
+        found = RealBudget.read(name, gtn.curriculum.batch_size)
         rate = found.learning_rate
         small = splits.shrunk(gtn.image_size)
         made = {
@@ -151,24 +149,6 @@ def make_estimator(
     if name not in ZERO_COST:
         raise UnknownNameError.of("estimator", name, ESTIMATORS)
     return Estimator.of(ZERO_COST[name](space, task, splits.train))
-
-
-def _real_budget(name: str, budget: str, batch_size: int) -> RealBudget:
-    """Read `N`, `N/B`, `N@RATE` or `N/B@RATE`: steps, different batches, learning rate."""
-    found = re.fullmatch(r"(\d+)(?:/(\d+))?(?:@(.+))?", budget)
-    try:
-        steps, batches, rate = found.groups() if found else ("0", None, None)
-        n_steps, n_batches = int(steps), int(batches) if batches else None
-        learning_rate = float(rate) if rate else None
-    except ValueError:
-        n_steps, n_batches, learning_rate = 0, None, None
-    is_rate = learning_rate is None or 0 < learning_rate < math.inf
-    if n_steps < 1 or not 1 <= (n_batches or 1) <= n_steps or n_batches == 0 or not is_rate:
-        raise InvalidConfigError(
-            "real:N, real:N/B, real:N@RATE or real:N/B@RATE needs a positive number of steps, no "
-            f"more different batches than steps, and a positive learning rate, got {name!r}"
-        )
-    return RealBudget(n_steps, batch_size, n_batches, learning_rate)
 
 
 def compare(

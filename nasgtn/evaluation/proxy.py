@@ -4,6 +4,7 @@
 """
 
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
@@ -169,6 +170,28 @@ class RealBudget(NamedTuple):
     """Different ones, which come in turn; None: one a step."""
     learning_rate: float | None = None
     """Of all steps; None: the optimiser's."""
+
+    @classmethod
+    def read(cls, name: str, batch_size: int) -> "RealBudget":
+        """Read `real:N`, `real:N/B`, `real:N@RATE` or `real:N/B@RATE`.
+
+        Raises:
+            InvalidConfigError: N, B or RATE is no positive number, or B above N.
+        """
+        found = re.fullmatch(r"real:(\d+)(?:/(\d+))?(?:@(.+))?", name)
+        try:
+            steps, batches, rate = found.groups() if found else ("0", None, None)
+            n_steps, n_batches = int(steps), int(batches) if batches else None
+            learning_rate = float(rate) if rate else None
+        except ValueError:
+            n_steps, n_batches, learning_rate = 0, None, None
+        is_rate = learning_rate is None or 0 < learning_rate < math.inf
+        if n_steps < 1 or n_batches == 0 or (n_batches or 1) > n_steps or not is_rate:
+            raise InvalidConfigError(
+                "real:N, real:N/B, real:N@RATE or real:N/B@RATE needs a positive number of steps, "
+                f"no more different batches than steps, and a positive learning rate, got {name!r}"
+            )
+        return cls(n_steps, batch_size, n_batches, learning_rate)
 
     @property
     def name(self) -> str:
