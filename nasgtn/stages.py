@@ -203,10 +203,7 @@ def _gate(run: Run) -> Gate | None:
 
 def _real_steps(run: Run, generator: TrainedGenerator) -> Evaluator:
     """Make the baseline that trains on as many real batches as the proxy does."""
-    curriculum = generator.config.curriculum
-    n_steps = run.config.proxy.n_steps or curriculum.n_steps
-    n_batches = curriculum.n_batches and min(curriculum.n_batches, n_steps)
-    budget = RealBudget(n_steps, curriculum.batch_size, n_batches)
+    budget = RealBudget.like(generator.config.curriculum, run.config.proxy.n_steps)
     small = run.splits.shrunk(generator.config.image_size)
     inner_loop = generator.config.inner_loop
     proxy = run.config.proxy.scored_by(generator.config.meta_training.rank_score)

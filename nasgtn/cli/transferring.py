@@ -14,7 +14,7 @@ from nasgtn.configuration import pick_device
 from nasgtn.data import Splits
 from nasgtn.errors import InvalidConfigError
 from nasgtn.evaluation import Named
-from nasgtn.evaluation.proxy import GtnProxy, ProxyConfig
+from nasgtn.evaluation.proxy import GtnProxy, ProxyConfig, RealBudget
 from nasgtn.gtn import TrainedGenerator
 from nasgtn.progress import Progress, within
 from nasgtn.randomness import derive_seed
@@ -76,10 +76,8 @@ def run_transfer(config: "RunConfig", request: Request, *, progress: Progress) -
     rows = [
         _row(name, trained, space, splits, config.proxy) for name, trained in generators.items()
     ]
-    n_steps = config.proxy.n_steps or config.gtn.curriculum.n_steps
-    n_batches = config.gtn.curriculum.n_batches
-    name = f"real:{n_steps}" + (f"/{min(n_batches, n_steps)}" if n_batches else "")
-    real = make_estimator(name, space, splits, config.proxy, gtn=config.gtn)
+    budget = RealBudget.like(config.gtn.curriculum, config.proxy.n_steps)
+    real = make_estimator(budget.name, space, splits, config.proxy, gtn=config.gtn)
     seed = derive_seed(config.seed, "transfer")
     return measure_transfer(
         [*rows, real],

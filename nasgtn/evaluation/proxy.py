@@ -18,6 +18,7 @@ from nasgtn.data import Part, Splits
 from nasgtn.errors import DivergedError, InvalidConfigError
 from nasgtn.evaluation.evaluator import Report, Scores
 from nasgtn.gtn import (
+    CurriculumConfig,
     InnerLoopConfig,
     Learner,
     SyntheticData,
@@ -170,6 +171,12 @@ class RealBudget(NamedTuple):
     """Different ones, which come in turn; None: one a step."""
     learning_rate: float | None = None
     """Of all steps; None: the optimiser's."""
+
+    @classmethod
+    def like(cls, curriculum: CurriculumConfig, n_steps: int | None) -> "RealBudget":
+        """Take as many steps and batches as a proxy; `n_steps` None: all of the curriculum."""
+        steps, batches = n_steps or curriculum.n_steps, curriculum.n_batches
+        return cls(steps, curriculum.batch_size, batches and min(batches, steps))
 
     @classmethod
     def read(cls, name: str, batch_size: int) -> "RealBudget":
