@@ -20,7 +20,7 @@ from nasgtn.errors import ArtefactError
 from nasgtn.evaluation.lessons import BATCH_SIZE, Lesson, teach_network
 from nasgtn.evaluation.proxy import real_batches
 from nasgtn.findings import ALMOST_ALL, Audit, ClassFindings, Copying, Pair
-from nasgtn.gtn import GtnConfig, SyntheticData, TrainedGenerator, in_turn
+from nasgtn.gtn import SyntheticData, TrainedGenerator, in_turn
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed, torch_rng
 from nasgtn.spaces import SearchSpace
@@ -65,7 +65,7 @@ def audit(
     """
     start = time.perf_counter()
     data = trained.synthesise()
-    images, labels = (made[: trained.config.curriculum.n_batches] for made in data[:2])
+    images, labels = (made[: trained.n_batches] for made in data[:2])
     synthetic = Part(images.flatten(0, 1), labels.flatten(0, 1).argmax(dim=1))
     if not synthetic.images.isfinite().all():
         raise ArtefactError("the generator must make finite images, but some are not")
@@ -73,7 +73,7 @@ def audit(
     lessons = []
     for index in range(N_NETWORKS):
         stream = derive_seed(seed, "audit", index)
-        lessons.append(_teach(space, splits, data, trained.config, stream))
+        lessons.append(_teach(space, splits, data, trained, stream))
         progress("audit", index + 1, N_NETWORKS + 1)
     best = max(lessons, key=lambda lesson: lesson.by_real.accuracy)
     judge = train(
@@ -175,18 +175,18 @@ def _teach(
     space: SearchSpace,
     splits: Splits,
     data: SyntheticData,
-    config: GtnConfig,
+    trained: TrainedGenerator,
     seed: int,
 ) -> _Lesson:
     n_steps, batch_size = data.images.shape[:2]
-    batches = config.curriculum.n_batches or n_steps, batch_size
+    batches = trained.n_batches, batch_size
     drawn = real_batches(splits.train, splits.task.n_classes, batches, seed=seed)
     images, labels = (in_turn(each, n_steps) for each in drawn)
     real = SyntheticData(images, labels, data.learning_rates, data.momenta)
     found = (
-        teach_network(space, splits.task, Lesson(taught_by, config.inner_loop), seed=seed).measure(
-            splits.validation
-        )
+        teach_network(
+            space, splits.task, Lesson(taught_by, trained.config.inner_loop), seed=seed
+        ).measure(splits.validation)
         for taught_by in (data, real)
     )
     return _Lesson(seed, *found)

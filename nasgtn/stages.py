@@ -203,7 +203,9 @@ def _gate(run: Run) -> Gate | None:
 
 def _real_steps(run: Run, generator: TrainedGenerator) -> Evaluator:
     """Make the baseline that trains on as many real batches as the proxy does."""
-    budget = RealBudget.like(generator.config.curriculum, run.config.proxy.n_steps)
+    budget = RealBudget.like(
+        generator.config.curriculum, run.splits.task.n_classes, run.config.proxy.n_steps
+    )
     small = run.splits.shrunk(generator.config.image_size)
     inner_loop = generator.config.inner_loop
     proxy = run.config.proxy.scored_by(generator.config.meta_training.rank_score)

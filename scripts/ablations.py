@@ -3,10 +3,12 @@
     python scripts/ablations.py                                   # all that is missing
     python scripts/ablations.py digits_convnet default Adam       # these settings alone
 
-Each is `nasgtn compare` with three generators on the same architectures, truth and anchors, with
-the same seeds. Rows are kept in results/ablations/rows.jsonl and not measured again; table.csv
-beside it has them in order: medians over the generators, and each one's value; `differences` are
-Spearman less that of the default, generator by generator. Generators lie in
+There are two groups: `default` and what differs from it in one setting, and `a batch a step` (the
+default before them: 16 different batches for 16 steps) and what differs from that. Each row is
+`nasgtn compare` with three generators on the same architectures, truth and anchors, with the
+same seeds. Rows are kept in results/ablations/rows.jsonl and not measured again; table.csv beside
+it has them in order: medians over the generators, and each one's value; `differences` are Spearman
+less that of the group's first setting, generator by generator. Generators lie in
 results/ablations/BENCHMARK/, out of git; a row that was stopped goes on there.
 """
 
@@ -42,8 +44,9 @@ FAMILIES = "FAMILIES"
 """Stands for those of normalised networks, which depend on the benchmark."""
 ORDERS = ("spearman", "best_half", "best_tenth")
 OTHERS = ("kendall", "accuracy", "n_failed", "seconds_per_candidate", "preparation_seconds")
-SETTINGS: dict[str, tuple[str, ...]] = {
-    "default": (),
+DEFAULT, A_BATCH_A_STEP = "default", "a batch a step"
+GROUPS = {DEFAULT: (), A_BATCH_A_STEP: (f"{CURRICULUM}.n_batches=0",)}
+CHANGES: dict[str, tuple[str, ...]] = {
     "no warm start": ("gtn.warm_start.n_steps=0",),
     "no meta-training": (f"{META}.n_meta_steps=0",),
     "no rank term": (f"{META}.rank_weight=0",),
@@ -71,10 +74,23 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "4 proxy seeds": ("proxy.n_seeds=4",),
     "8 steps": (f"{CURRICULUM}.n_steps=8",),
     "32 steps": (f"{CURRICULUM}.n_steps=32",),
-    "one batch in turn": (f"{CURRICULUM}.n_batches=1",),
+    "2 batches in turn": (f"{CURRICULUM}.n_batches=2",),
     "4 batches in turn": (f"{CURRICULUM}.n_batches=4",),
     "batch of 32": (f"{CURRICULUM}.batch_size=32",),
     "batch of 128": (f"{CURRICULUM}.batch_size=128",),
+    "batch of 256": (f"{CURRICULUM}.batch_size=256",),
+    "learning rate 0.02": (f"{INNER}.learning_rate=0.02",),
+    "learning rate 0.1": (f"{INNER}.learning_rate=0.1",),
+}
+IN_TURN = ("2 batches in turn", "4 batches in turn", "batch of 256")
+SETTINGS: dict[str, tuple[str, ...]] = {
+    **GROUPS,
+    **CHANGES,
+    **{
+        f"{A_BATCH_A_STEP}, {name}": (*GROUPS[A_BATCH_A_STEP], *changes)
+        for name, changes in CHANGES.items()
+        if name not in IN_TURN
+    },
 }
 
 
@@ -125,12 +141,13 @@ def measure(benchmark: str, setting: str) -> dict[str, object]:
 
 def write_table(rows: list[dict[str, Any]]) -> None:
     """Write the rows, the best order first, with their differences from the default."""
-    defaults = {row["benchmark"]: row for row in rows if row["setting"] == "default"}
+    firsts = {(row["benchmark"], row["setting"]): row for row in rows if row["setting"] in GROUPS}
     for row in rows:
-        of_default = defaults.get(row["benchmark"], row)[f"{ORDERS[0]}_of_each"]
-        pairs = zip(row[f"{ORDERS[0]}_of_each"], of_default, strict=True)
+        row["group"] = A_BATCH_A_STEP if row["setting"].startswith(A_BATCH_A_STEP) else DEFAULT
+        first = firsts.get((row["benchmark"], row["group"]), row)[f"{ORDERS[0]}_of_each"]
+        pairs = zip(row[f"{ORDERS[0]}_of_each"], first, strict=True)
         row["differences"] = [round(one - other, 4) for one, other in pairs]
-    rows.sort(key=lambda row: (row["benchmark"], -row["spearman"]))
+    rows.sort(key=lambda row: (row["benchmark"], row["group"], -row["spearman"]))
     with (FOLDER / "table.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()

@@ -280,8 +280,8 @@ def truth_of(
 
 
 LATER = (("proxy", "rungs"), ("gtn", "curriculum", "n_batches"))
-"""Newer than the first kept comparisons: at their default, which changes nothing, they are left
-out, so that what was kept is found again."""
+"""Newer than the first kept comparisons: empty or 0 they change nothing, and are left out, so that
+what was kept is found again."""
 
 
 def settings_of(config: "RunConfig", truth: str | None, splits: Splits) -> dict[str, object]:

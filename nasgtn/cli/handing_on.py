@@ -127,7 +127,7 @@ def export_run(
             generator.synthesise(),
             generator.task,
             folder / SYNTHETIC,
-            n_batches=generator.config.curriculum.n_batches,
+            n_batches=generator.n_batches,
         )
     return written
 

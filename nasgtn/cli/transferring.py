@@ -76,7 +76,7 @@ def run_transfer(config: "RunConfig", request: Request, *, progress: Progress) -
     rows = [
         _row(name, trained, space, splits, config.proxy) for name, trained in generators.items()
     ]
-    budget = RealBudget.like(config.gtn.curriculum, config.proxy.n_steps)
+    budget = RealBudget.like(config.gtn.curriculum, splits.task.n_classes, config.proxy.n_steps)
     real = make_estimator(budget.name, space, splits, config.proxy, gtn=config.gtn)
     seed = derive_seed(config.seed, "transfer")
     return measure_transfer(

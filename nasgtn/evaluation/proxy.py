@@ -173,10 +173,12 @@ class RealBudget(NamedTuple):
     """Of all steps; None: the optimiser's."""
 
     @classmethod
-    def like(cls, curriculum: CurriculumConfig, n_steps: int | None) -> "RealBudget":
+    def like(
+        cls, curriculum: CurriculumConfig, n_classes: int, n_steps: int | None
+    ) -> "RealBudget":
         """Take as many steps and batches as a proxy; `n_steps` None: all of the curriculum."""
-        steps, batches = n_steps or curriculum.n_steps, curriculum.n_batches
-        return cls(steps, curriculum.batch_size, batches and min(batches, steps))
+        steps, batches = n_steps or curriculum.n_steps, curriculum.different_batches(n_classes)
+        return cls(steps, curriculum.batch_size, batches if batches < steps else None)
 
     @classmethod
     def read(cls, name: str, batch_size: int) -> "RealBudget":

@@ -1,5 +1,6 @@
 """The curriculum: what the learner sees at each step, and how fast it learns from it."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,10 +22,11 @@ class CurriculumConfig:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     n_steps: int = 16
-    """Of a learner; each has a batch."""
-    n_batches: int | None = None
+    """Of a learner."""
+    n_batches: int = 1
     """Different ones, which come in turn until the steps are over (several passes, as Wang et al.
-    have them in "Dataset distillation", arXiv 1811.10959); None: one a step."""
+    have them in "Dataset distillation", arXiv 1811.10959); 0: one a step. There are more where
+    so few cannot hold an image of each class."""
     batch_size: int = 64
     variant: str = "full"
     """`full`: learned latents in a learned order. `batches_shuffled`, `all_shuffled`: learned
@@ -47,12 +49,26 @@ class CurriculumConfig:
         for name in ("n_steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise InvalidConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.n_batches is not None and not 1 <= self.n_batches <= self.n_steps:
+        if not 0 <= self.n_batches <= self.n_steps:
             raise InvalidConfigError(
-                f"n_batches must be from 1 to n_steps, {self.n_steps}, got {self.n_batches}"
+                f"n_batches must be from 0 to n_steps, {self.n_steps}, got {self.n_batches}"
             )
         if not 0 < self.last_rate <= 1:
             raise InvalidConfigError(f"last_rate must be in (0, 1], got {self.last_rate}")
+
+    def different_batches(self, n_classes: int) -> int:
+        """Count the batches that differ, as a task of so many classes needs them.
+
+        Raises:
+            InvalidConfigError: The batches of all steps cannot hold an image of each class.
+        """
+        needed = math.ceil(n_classes / self.batch_size)
+        if needed > self.n_steps:
+            raise InvalidConfigError(
+                f"a curriculum must have an image of each of {n_classes} classes, got "
+                f"{self.n_steps} batches of {self.batch_size}"
+            )
+        return max(self.n_batches or self.n_steps, needed)
 
 
 class Curriculum(nn.Module):
@@ -79,12 +95,7 @@ class Curriculum(nn.Module):
         super().__init__()
         self._config = config
         steps, batch = config.n_steps, config.batch_size
-        batches = config.n_batches or steps
-        if batches * batch < n_classes:
-            raise InvalidConfigError(
-                f"a curriculum must have an image of each of {n_classes} classes, got {batches} "
-                f"different batches of {batch}"
-            )
+        batches = config.different_batches(n_classes)
         rows = torch.randn(batches, batch, *row_shape, generator=rng)
         self.rows = nn.Parameter(rows, requires_grad=config.variant not in ("none", "real"))
         labels = torch.arange(batches * batch).view(batches, batch) % n_classes

@@ -74,6 +74,11 @@ class TrainedGenerator:
     def task(self) -> Task:
         return self.gtn.task
 
+    @property
+    def n_batches(self) -> int:
+        """How many of the synthetic batches differ: those of the first steps."""
+        return len(self.gtn.curriculum.rows)
+
     @torch.no_grad()
     def synthesise(self) -> SyntheticData:
         """Make the synthetic batches; the same ones each time. Carries no graph."""

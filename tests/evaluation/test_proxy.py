@@ -30,7 +30,7 @@ INNER = InnerLoopConfig(learning_rate=0.1)
 @pytest.fixture(scope="module")
 def synthetic(toy_splits: Splits) -> SyntheticData:
     config = SynthesisConfig(
-        curriculum=CurriculumConfig(n_steps=4, batch_size=12, variant="real"), inner_loop=INNER
+        curriculum=CurriculumConfig(n_steps=4, n_batches=0, batch_size=12, variant="real"), inner_loop=INNER
     )
     gtn = Gtn(toy_splits.task, config, seed=0)
     with torch.no_grad():

@@ -16,7 +16,7 @@ from nasgtn.gtn import (
 def small_gtn() -> GtnConfig:
     return GtnConfig(
         generator=GeneratorConfig(n_latents=8, hidden=32, channels=(8, 8)),
-        curriculum=CurriculumConfig(n_steps=4, batch_size=12),
+        curriculum=CurriculumConfig(n_steps=4, n_batches=0, batch_size=12),
         inner_loop=InnerLoopConfig(learning_rate=0.2),
         warm_start=WarmStartConfig(n_steps=60, batch_size=48, learning_rate=0.01),
         meta_training=MetaTrainingConfig(

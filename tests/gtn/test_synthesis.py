@@ -194,7 +194,7 @@ def test_the_same_seed_makes_the_same_gtn(toy_task: Task) -> None:
         (CurriculumConfig, {"variant": "fulll"}),
         (CurriculumConfig, {"n_steps": 0}),
         (CurriculumConfig, {"batch_size": 0}),
-        (CurriculumConfig, {"n_batches": 0}),
+        (CurriculumConfig, {"n_batches": -1}),
         (CurriculumConfig, {"n_steps": 4, "n_batches": 5}),
         (CurriculumConfig, {"last_rate": 0.0}),
         (CurriculumConfig, {"last_rate": 1.5}),
@@ -209,8 +209,14 @@ def test_settings_out_of_range_are_refused(
         kind(**settings)  # type: ignore[arg-type]
 
 
+def test_there_are_as_many_batches_as_the_classes_need() -> None:
+    one, two, each = (CurriculumConfig(n_batches=number, batch_size=8) for number in (1, 2, 0))
+    assert [one.different_batches(n_classes) for n_classes in (8, 9, 100)] == [1, 2, 13]
+    assert [two.different_batches(n_classes) for n_classes in (8, 9, 100)] == [2, 2, 13]
+    assert each.different_batches(8) == each.n_steps == 16
+
+
 def test_a_class_without_an_image_is_refused(toy_task: Task, small_gtn: GtnConfig) -> None:
-    with pytest.raises(
-        InvalidConfigError, match="each of 3 classes, got 1 different batches of 2"
-    ):
-        make(toy_task, small_gtn, n_batches=1, batch_size=2)
+    with pytest.raises(InvalidConfigError, match="each of 3 classes, got 1 batches of 2"):
+        make(toy_task, small_gtn, n_steps=1, batch_size=2)
+    assert len(make(toy_task, small_gtn, n_batches=1, batch_size=2).curriculum.rows) == 2
