@@ -46,6 +46,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
         *(*ANCHORS, *FITTING),
         *("--set", "space.options.channels=16", "--set", "space.options.n_cells=1"),
         *("--set", "gtn.image_size=8", "--set", "gtn.curriculum.n_steps=32"),
+        *("--set", "gtn.curriculum.n_batches=0"),  # a batch a step
         *("--set", "gtn.meta_training.n_meta_steps=120", "--set", "proxy.n_seeds=3"),
     ),
     "nasbench_macro": (

@@ -25,7 +25,7 @@ CONFIG: dict[str, Any] = {
     "anchors": {"n": 24},
     "gtn": {
         "image_size": 8,
-        "curriculum": {"n_steps": 32},
+        "curriculum": {"n_steps": 32, "n_batches": 0},
         "meta_training": {
             "n_meta_steps": 120,
             "rank_score": "late_training_loss",

@@ -179,7 +179,7 @@ from nasgtn.gtn import *
 from nasgtn.spaces import find_space
 steps = int(sys.argv[1])
 splits = load_splits(DataConfig(), seed=0)
-config = SynthesisConfig(curriculum=CurriculumConfig(n_steps=steps))
+config = SynthesisConfig(curriculum=CurriculumConfig(n_steps=steps, n_batches=0))
 space = find_space("convnet")
 training = MetaTraining(
     Gtn(splits.task, config, seed=0), space, splits.train,
