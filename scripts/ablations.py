@@ -79,6 +79,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "batch of 32": (f"{CURRICULUM}.batch_size=32",),
     "batch of 128": (f"{CURRICULUM}.batch_size=128",),
     "batch of 256": (f"{CURRICULUM}.batch_size=256",),
+    "learning rate 0.01": (f"{INNER}.learning_rate=0.01",),
     "learning rate 0.02": (f"{INNER}.learning_rate=0.02",),
     "learning rate 0.1": (f"{INNER}.learning_rate=0.1",),
 }

@@ -26,18 +26,19 @@ FITTING = (  # anchors are ordered by how well a learner fits the last synthetic
     *("--set", "gtn.meta_training.probe_every=8", "--set", "gtn.meta_training.save_every=30"),
 )
 
+A_BATCH_A_STEP = ("--set", "gtn.curriculum.n_batches=0")
 CHARGE = ("--set", "truth.seconds=7200")  # stated rate: two hours a training in a table
 BENCHMARKS: dict[str, tuple[object, ...]] = {
     "digits_convnet": (
         *("--dataset", "digits", "--space", "convnet", "--architectures", 96),
         *("--estimators", f"{OURS},real:16,real:64,{FREE}", "--truth-seeds", 3),
-        *(*ANCHORS, "--set", "gtn.meta_training.n_meta_steps=600"),
+        *(*ANCHORS, "--set", "gtn.meta_training.n_meta_steps=600", *A_BATCH_A_STEP),
     ),
     "fashion_convnet": (
         *("--dataset", f"{DATA}/fashion_mnist.npz", "--space", "convnet", "--architectures", 64),
         *("--estimators", f"{OURS},real:32,real:128,{FREE}", "--truth-seeds", 2),
         *(*ANCHORS, "--set", "gtn.meta_training.n_meta_steps=300"),
-        *("--set", "gtn.curriculum.n_steps=32"),
+        *("--set", "gtn.curriculum.n_steps=32", *A_BATCH_A_STEP),
     ),
     "nasbench201": (
         *(*CIFAR, "--space", "nasbench201", "--architectures", 200),
@@ -46,7 +47,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
         *(*ANCHORS, *FITTING),
         *("--set", "space.options.channels=16", "--set", "space.options.n_cells=1"),
         *("--set", "gtn.image_size=8", "--set", "gtn.curriculum.n_steps=32"),
-        *("--set", "gtn.curriculum.n_batches=0"),  # a batch a step
+        *A_BATCH_A_STEP,
         *("--set", "gtn.meta_training.n_meta_steps=120", "--set", "proxy.n_seeds=3"),
     ),
     "nasbench_macro": (
