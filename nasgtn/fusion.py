@@ -31,8 +31,8 @@ PARTS = {
 }
 """Evaluators that the fused score is made of, and how often each counts in the sum (chosen on
 development networks of two spaces); what counts nothing is for the calibration to use."""
-PROXY_FIRST = {**PARTS, "gtn": 3.0, "synflow": 0.0, "naswot": 0.0}
-"""Another sum, for spaces whose untrained networks say little; the labels of a calibration choose
+PROXY_ALONE = {**dict.fromkeys(PARTS, 0.0), "gtn": 1.0}
+"""Another "sum", for spaces whose untrained networks say little; the labels of a calibration choose
 between the two."""
 MIN_LABELS = 8
 """Fewer labelled architectures calibrate nothing: five folds would hold one or two each."""
@@ -93,7 +93,8 @@ def normal_scores(values: ArrayLike) -> Floats:
 
 def weightings(parts: Sequence[str]) -> list[list[float]]:
     """Give these parts their weights in each of the sums that a calibration chooses from."""
-    return [[weights[part] for part in parts] for weights in (PARTS, PROXY_FIRST)]
+    first, other = ([weights[part] for part in parts] for weights in (PARTS, PROXY_ALONE))
+    return [first, other] if any(other) else [first]
 
 
 def calibrate(
