@@ -32,7 +32,7 @@ PARTS = {
 """Evaluators that the fused score is made of, and how often each counts in the sum (chosen on
 development networks of two spaces); what counts nothing is for the calibration to use."""
 PROXY_ALONE = {**dict.fromkeys(PARTS, 0.0), "gtn": 1.0}
-"""Another "sum", for spaces whose untrained networks say little; the labels of a calibration choose
+"""Another "sum", for spaces whose untrained networks say little; a calibration's labels choose
 between the two."""
 MIN_LABELS = 8
 """Fewer labelled architectures calibrate nothing: five folds would hold one or two each."""
