@@ -174,7 +174,7 @@ def test_every_baseline_scores_candidates_anchors_and_control(run: RunResult) ->
     assert found == {
         "fused": ids["proxy"] + ids["control"],
         "fused without gtn": ids["proxy"] + ids["control"],
-        "real:4": ids["verification"],
+        "real:4/1": ids["verification"],
     }
 
 
@@ -416,7 +416,7 @@ def test_more_can_be_verified_later(copied: Path) -> None:
     assert sum(not r.metrics["is_control"] for r in after) == 3
     assert result.n_verified == len(after) >= 5
     n_baselines = Counter(r.evaluator for r in read_records(copied / "baselines.jsonl"))
-    assert n_baselines["real:4"] == len(after)
+    assert n_baselines["real:4/1"] == len(after)
 
 
 def test_status_tells_the_stage_and_how_far_it_is(copied: Path, run: RunResult) -> None:

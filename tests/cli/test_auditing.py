@@ -25,7 +25,7 @@ def test_an_audit_is_printed_kept_and_reported(nasgtn: Nasgtn, copied_run: Path)
     assert kept is not None
     assert [one["name"] for one in told["classes"]] == ["left", "middle", "right"]
     assert told["warnings"] == kept.warnings()
-    assert (told["recognised"], told["n_images"]) == (kept.recognised, 48)
+    assert (told["recognised"], told["n_images"]) == (kept.recognised, 12)
 
     text = nasgtn("audit", copied_run, "--quiet")
     assert text.err == ""

@@ -33,11 +33,11 @@ def test_each_generator_is_trained_on_its_family_and_tested_on_all(
     outcome = nasgtn(*args, "--json")
     assert outcome.code == 0, outcome.err
     assert "trained on activation=relu: meta-training: 2/2" in outcome.err
-    assert "tested on activation=tanh: real:4@0.02: 4/4" in outcome.err
+    assert "tested on activation=tanh: real:4/1@0.02: 4/4" in outcome.err
     told = json.loads(outcome.out)
     families = ["activation=relu", "activation=tanh"]
     assert told["tested_on"] == families
-    assert told["trained_on"] == [*families, "whole space", "real:4"]
+    assert told["trained_on"] == [*families, "whole space", "real:4/1"]
 
     config = run_config(
         {"dataset": str(where[1]), "space": str(where[3]), "settings": QUICK[1::2]}
@@ -45,7 +45,7 @@ def test_each_generator_is_trained_on_its_family_and_tested_on_all(
     space = find_space(config.space.name)
     splits = load_splits(config.data, seed=0)
     records = read_records(out)
-    real = [f"real:4@{rate:g}" for rate in RATES]
+    real = [f"real:4/1@{rate:g}" for rate in RATES]
     assert Counter(record.evaluator for record in records) == dict.fromkeys(
         [*told["trained_on"][:3], *real, "ground_truth"], 8
     )
