@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-FORMAT = 2
+FORMAT = 3
 """Version of the run folder's layout; a run of another version is refused."""
 
 CONFIG = "config.toml"

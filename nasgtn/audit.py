@@ -180,7 +180,13 @@ def _teach(
 ) -> _Lesson:
     n_steps, batch_size = data.images.shape[:2]
     batches = trained.n_batches, batch_size
-    drawn = real_batches(splits.train, splits.task.n_classes, batches, seed=seed)
+    drawn = real_batches(
+        splits.train,
+        splits.task.n_classes,
+        batches,
+        by_class=trained.n_batches < n_steps,
+        seed=seed,
+    )
     images, labels = (in_turn(each, n_steps) for each in drawn)
     real = SyntheticData(images, labels, data.learning_rates, data.momenta)
     found = (

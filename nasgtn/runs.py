@@ -34,7 +34,7 @@ from nasgtn.data import pixels
 from nasgtn.errors import ArtefactError, NasgtnError
 from nasgtn.facts import ENVIRONMENT, TASK, VERSIONS, read_facts
 from nasgtn.findings import read_audit
-from nasgtn.gtn import SyntheticData, TrainedGenerator, load_generator
+from nasgtn.gtn import TrainedGenerator, load_generator
 from nasgtn.ranking import Agreement
 from nasgtn.records import Evaluation, read_records
 from nasgtn.report import RunData, summarise
@@ -113,7 +113,7 @@ def run_data(folder: Path) -> RunData:
         importances=important,
         gaps=[gap] if gap else [],
         meta_training=read_rows(folder / META_TRAINING),
-        synthetic=_pictures(synthetic, task) if synthetic else None,
+        synthetic=_pictures(generator, task) if generator else None,
         layers=_winner_layers(folder, space, task),
         anchors=anchors,
         control=control,
@@ -173,11 +173,11 @@ def _studied(
 
 
 def _pictures(
-    synthetic: SyntheticData, task: Task
+    generator: TrainedGenerator, task: Task
 ) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
-    """Turn synthetic batches back into pixels, channels last; a soft label counts as its class."""
-    labels = synthetic.labels.detach().cpu().argmax(dim=2)
-    return pixels(synthetic.images, task).numpy(), labels.numpy()
+    """Turn the batches that differ into pixels, channels last; a soft label is its class."""
+    images, labels = (made[: generator.n_batches] for made in generator.synthesise()[:2])
+    return pixels(images, task).numpy(), labels.detach().cpu().argmax(dim=2).numpy()
 
 
 def _read_confusion(folder: Path) -> list[tuple[int, int, int]]:

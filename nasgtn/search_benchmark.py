@@ -19,7 +19,7 @@ from nasgtn.artefacts import (
     VERIFICATION,
     write_text,
 )
-from nasgtn.comparison import ComparisonConfig, Estimator, compare, make_estimator
+from nasgtn.comparison import ComparisonConfig, Estimator, check_settings, compare, make_estimator
 from nasgtn.configuration import RunConfig
 from nasgtn.errors import InvalidConfigError
 from nasgtn.evaluation import ChargedTable, Evaluator
@@ -35,6 +35,7 @@ from nasgtn.verification import Chosen, verify_chosen
 
 NASGTN, RIVAL = "nasgtn", "tpe + hyperband"
 """Names of the two methods."""
+TUNING = "tuning.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ def benchmark_search(
     """Run both methods with each seed, and write `regret.csv` and `regret.html`.
 
     Both end with as many true accuracies: the rival verifies as many architectures as the other
-    has anchors, candidates and controls. What a stopped benchmark left is gone on with.
+    knows in the end, anchors included. What a stopped benchmark left is gone on with.
 
     Args:
         config: Of the search; its seed is replaced.
@@ -87,9 +88,11 @@ def benchmark_search(
 
     Raises:
         InvalidConfigError: The configuration has no truth table.
+        ArtefactError: What the folder holds was measured with other settings.
     """
     if config.truth.table is None:
         raise InvalidConfigError("a search benchmark needs truth.table, got none")
+    check_settings(folder / TUNING, {"search": asdict(config), "rival": asdict(rival)})
     tuned = _tuned(config, rival, folder, progress)
     found: list[Found] = []
     for seed in seeds:
@@ -98,8 +101,9 @@ def benchmark_search(
         resume(own, progress=progress) if own.exists() else run_search(
             seeded, own, progress=progress
         )
+        known = {one.architecture_id for one in _verified(own)}
         truth = _search_by_real_steps(
-            seeded, rival, tuned, other, progress=within("rival", progress)
+            seeded, rival, tuned, other, n_verified=len(known), progress=within("rival", progress)
         )
         found += follow(NASGTN, seed, own, truth.best) + follow(RIVAL, seed, other, truth.best)
         rows = io.StringIO()
@@ -116,17 +120,20 @@ def follow(method: str, seed: int, folder: Path, best: float) -> list[Found]:
 
     Short real training that judges the proxy in a report is no part of a search, and not counted.
     """
-    anchors, verified = (read_records(folder / name) for name in (ANCHORS, VERIFICATION))
+    anchors = read_records(folder / ANCHORS)
     generator = folder / GENERATOR_CONFIG
     before = float(read_toml(generator)["seconds"]) if generator.exists() else 0.0
-    before += sum(
-        one.seconds
-        for name in (PROXY, CONTROL, BASELINES)
-        for one in read_records(folder / name)
-        if name != BASELINES or not one.evaluator.startswith(("real:", "fused", "calib", "gtn"))
-    )
+    scored = [one for name in (PROXY, CONTROL) for one in read_records(folder / name)]
+    twice = {(one.evaluator, one.architecture_id) for one in scored}
+    beside = [
+        one
+        for one in read_records(folder / BASELINES)
+        if not one.evaluator.startswith(("real:", "fused", "calib"))
+        and (one.evaluator, one.architecture_id) not in twice
+    ]
+    before += sum(one.seconds for one in (*scored, *beside))
     known = {one.architecture_id for one in anchors}
-    new = [one for one in verified if one.architecture_id not in known]
+    new = [one for one in _verified(folder) if one.architecture_id not in known]
     rows: list[Found] = []
     charged, highest = 0.0, 0.0
     for spent, one in [*((0.0, one) for one in anchors), *((before, one) for one in new)]:
@@ -145,6 +152,10 @@ def follow(method: str, seed: int, folder: Path, best: float) -> list[Found]:
     return rows
 
 
+def _verified(folder: Path) -> list[Evaluation]:
+    return [one for name in (ANCHORS, VERIFICATION) for one in read_records(folder / name)]
+
+
 def _tuned(
     config: RunConfig, rival: RivalConfig, folder: Path, progress: Progress
 ) -> tuple[str, str]:
@@ -157,7 +168,7 @@ def _tuned(
         [estimator],
         run.truth,
         run.space.sample_distinct(rival.tuned_on, seed, run.splits.task),
-        ComparisonConfig(seed=seed, records=folder / "tuning.jsonl"),
+        ComparisonConfig(seed=seed, records=folder / TUNING),
         progress=within("tuning", progress),
     )
     rate, _, metric = (compared.estimators[0].setting or "").partition(", ")
@@ -178,6 +189,7 @@ def _search_by_real_steps(
     tuned: tuple[str, str],
     folder: Path,
     *,
+    n_verified: int,
     progress: Progress,
 ) -> ChargedTable:
     """Search as the rival does, and verify its best; return what told their accuracies."""
@@ -187,7 +199,6 @@ def _search_by_real_steps(
     run = load(folder) if (folder / CONFIG).exists() else begin(config, folder)
     assert isinstance(run.truth, ChargedTable)
     (evaluator,) = _real(run, rival, tuned).settings.values()
-    n_verified = config.anchors.n + config.verification.candidates + config.verification.control
     with disk_errors(folder), locked(folder):
         search(_problem(run, evaluator, rival), settings, run.place, progress=progress)
         best = _best(read_records(folder / PROXY), n_verified)

@@ -83,10 +83,12 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "learning rate 0.02": (f"{INNER}.learning_rate=0.02",),
     "learning rate 0.1": (f"{INNER}.learning_rate=0.1",),
 }
-IN_TURN = ("2 batches in turn", "4 batches in turn", "batch of 256")
+SHUFFLED = ("all shuffled", "batches shuffled")
+"""One batch has nothing to shuffle."""
+IN_TURN = ("2 batches in turn", "4 batches in turn")
 SETTINGS: dict[str, tuple[str, ...]] = {
     **GROUPS,
-    **CHANGES,
+    **{name: changes for name, changes in CHANGES.items() if name not in SHUFFLED},
     **{
         f"{A_BATCH_A_STEP}, {name}": (*GROUPS[A_BATCH_A_STEP], *changes)
         for name, changes in CHANGES.items()

@@ -41,9 +41,7 @@ def generator(
     """A generator as it is before the first meta-step."""
     config = GtnConfig(
         generator=GeneratorConfig(n_latents=8, hidden=32, channels=(8, 8)),
-        curriculum=CurriculumConfig(
-            n_steps=N_STEPS, n_batches=0, batch_size=16, variant=variant
-        ),
+        curriculum=CurriculumConfig(n_steps=N_STEPS, n_batches=0, batch_size=16, variant=variant),
         inner_loop=InnerLoopConfig(learning_rate=0.1),
         warm_start=WarmStartConfig(n_steps=warm),
         meta_training=MetaTrainingConfig(n_meta_steps=0),

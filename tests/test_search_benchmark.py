@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 from command_line import TINY_SPACE, write_toy_archive
 
 from nasgtn.configuration import config_from_mapping
+from nasgtn.errors import ArtefactError
 from nasgtn.records import Evaluation, read_records, write_records
 from nasgtn.search_benchmark import NASGTN, RIVAL, RivalConfig, benchmark_search, follow
 
@@ -33,6 +35,7 @@ def test_every_true_accuracy_costs_once_and_the_search_before_the_first_of_its_o
             record("flops", "c", 1, 8),
             record("fused", "c", 1, 1000),
             record("gtn", "c", 1, 1000),
+            record("gtn", "a", 1, 32),
             record("real:16", "c", 1, 1000),
         ],
         "verification": [
@@ -45,7 +48,7 @@ def test_every_true_accuracy_costs_once_and_the_search_before_the_first_of_its_o
     (tmp_path / "generator.toml").write_text("seconds = 16.0\n")
     found = follow("any", 3, tmp_path, 0.95)
     assert [one.n_verified for one in found] == [1, 2, 3, 4]
-    assert [one.seconds for one in found] == [100, 200, 300 + 31, 400 + 31]
+    assert [one.seconds for one in found] == [100, 200, 300 + 63, 400 + 63]
     assert [one.charged for one in found] == [100, 200, 300, 400]
     assert [one.regret for one in found] == pytest.approx([0.25, 0.15, 0.15, 0.05])
 
@@ -81,9 +84,11 @@ def test_both_methods_end_with_as_many_true_accuracies_and_go_on_where_they_stop
     found = benchmark_search(config, rival, [1], out)
     assert benchmark_search(config, rival, [1], out) == found
     methods = [one.method for one in found]
-    assert methods.count(RIVAL) == 5
+    assert methods.count(RIVAL) == methods.count(NASGTN)
     assert 3 <= methods.count(NASGTN) <= 5  # a candidate may be an anchor
-    assert found[-1].charged == 5 * 50
+    assert found[-1].charged == methods.count(RIVAL) * 50
+    with pytest.raises(ArtefactError, match="same settings"):
+        benchmark_search(config, replace(rival, trials=9), [1], out)
     assert min(one.regret for one in found) >= 0
     with (out / "regret.csv").open() as file:
         assert [float(row["regret"]) for row in csv.DictReader(file)] == [

@@ -131,7 +131,7 @@ def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
 @task_options
 @click.option(
     "--estimators",
-    default="gtn,fused,calibrated,real:16,params,flops,synflow,naswot,jacob_cov,grad_norm",
+    default="gtn,fused,calibrated,real:16,real:16/1,params,flops,synflow,naswot,jacob_cov,grad_norm",
     help="Names, separated by commas; fused sums up log-ranks, calibrated learns from the "
     "generator's anchors too, ensemble is all generators together; real:N is N steps on real "
     "batches, with the best of several learning rates, real:N@RATE with that one, real:N/B on B "

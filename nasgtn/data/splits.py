@@ -1,5 +1,6 @@
 """The three parts of a dataset, as tensors that every stage reads."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -32,6 +33,23 @@ class Part:
     def sample(self, n: int, rng: torch.Generator) -> "Part":
         """Draw `n` examples with replacement; `rng` lives on the CPU."""
         index = torch.randint(len(self), (n,), generator=rng).to(self.labels.device)
+        return Part(self.images[index], self.labels[index])
+
+    def of_classes(self, labels: Int[Tensor, " n"], rng: torch.Generator) -> "Part":
+        """Draw an example of each of these classes, without repeats while a class lasts.
+
+        Args:
+            labels: Classes, on the CPU; each has an example.
+            rng: On the CPU.
+        """
+        index = torch.empty_like(labels)
+        for label in labels.unique():
+            slots = (labels == label).nonzero().flatten()
+            having = (self.labels.cpu() == label).nonzero().flatten()
+            passes = math.ceil(len(slots) / len(having))
+            order = [torch.randperm(len(having), generator=rng) for _ in range(passes)]
+            index[slots] = having[torch.cat(order)[: len(slots)]]
+        index = index.to(self.labels.device)
         return Part(self.images[index], self.labels[index])
 
     def epoch(self, batch_size: int, rng: torch.Generator) -> Iterator["Part"]:

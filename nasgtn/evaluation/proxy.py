@@ -214,8 +214,9 @@ class RealSteps:
 
     Args:
         space: Where the architectures come from.
-        splits: Learns from the training part, in shuffled passes, another order for each seed;
-            the probes look at validation and training images. Test is never read.
+        splits: Learns from the training part, in shuffled passes, another order for each seed, or
+            from few batches of all classes; the probes look at validation and training images.
+            Test is never read.
         budget: Steps, and images a step.
         config: As for the proxy; its `n_steps` is not read.
         inner_loop: The optimiser.
@@ -241,7 +242,9 @@ class RealSteps:
     ) -> Scores:
         n_steps, batch_size, n_batches, _ = self._budget
         batches = n_batches or n_steps, batch_size
-        drawn = real_batches(self._train, self._n_classes, batches, seed=seed)
+        drawn = real_batches(
+            self._train, self._n_classes, batches, by_class=n_batches is not None, seed=seed
+        )
         images, labels = (in_turn(each, n_steps) for each in drawn)
         setting = images.new_ones(n_steps)
         real = SyntheticData(images, labels, setting * self._rate, setting * self._momentum)
@@ -249,14 +252,23 @@ class RealSteps:
 
 
 def real_batches(
-    train: Part, n_classes: int, batches: tuple[int, int], *, seed: int
+    train: Part, n_classes: int, batches: tuple[int, int], *, by_class: bool = False, seed: int
 ) -> tuple[
     Float[Tensor, "steps batch channels height width"], Float[Tensor, "steps batch classes"]
 ]:
-    """Draw real batches, so many and so large, from shuffled passes; labels become one-hot."""
+    """Draw real batches, so many and so large; labels become one-hot.
+
+    They come from shuffled passes, or, `by_class`, have all classes alike often, as synthetic
+    ones do: few images at random may leave classes out.
+    """
     rng = torch_rng(derive_seed(seed, "batches"))
     n_steps, batch_size = batches
     n_images = n_steps * batch_size
+    if by_class:
+        drawn = train.of_classes(torch.arange(n_images) % n_classes, rng)
+        images = drawn.images.unflatten(0, batches)
+        labels = drawn.labels.unflatten(0, batches)
+        return images, F.one_hot(labels, n_classes).to(images.dtype)
     passes = [torch.randperm(len(train), generator=rng) for _ in range(-(-n_images // len(train)))]
     index = torch.cat(passes)[:n_images].view(n_steps, batch_size).to(train.labels.device)
     images = train.images[index]

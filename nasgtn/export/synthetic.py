@@ -20,8 +20,9 @@ SHOWN = (1, 3)
 
 _CARD = """# Synthetic training data for {name}
 
-{n_steps} steps with a batch of {batch} images each, {width} x {height} pixels, made by a
-generator that was trained so that small networks learn the task from these few steps. They are
+{n_steps} steps with a batch of {batch} images each, {width} x {height} pixels; {different} of the
+batches differ, and come in turn. They were made by a generator that was trained so that small
+networks learn the task from these few steps. They are
 made to rank architectures, not to replace the real images: what one kind of network learns from
 them, another may not, and they need not look like anything.
 
@@ -37,8 +38,8 @@ python train_on_it.py               # prints the loss
 python train_on_it.py real.npz      # and the accuracy on real test_images and test_labels
 ```
 
-The order of the batches was learned too, and so were learning rates and momenta, for the optimiser
-of nasgtn's inner loop: another optimiser needs rates of its own.
+The order of the batches matters, and so do learning rates and momenta, for the optimiser of
+nasgtn's inner loop: another optimiser needs rates of its own.
 """
 _PICTURES = """\
 - `images/CLASS/`: the same images as 8-bit PNG files, cut off at black and white; each in
@@ -75,6 +76,7 @@ def export_synthetic(
         card = _CARD.format(
             name=escape(task.name),
             n_steps=n_steps,
+            different=n_batches or n_steps,
             batch=batch,
             width=width,
             height=height,

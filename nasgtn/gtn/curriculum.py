@@ -34,7 +34,8 @@ class CurriculumConfig:
     latents each time. `pixels`: learned images and no generator. `real`: fixed real images, only
     labels and optimiser settings are learned."""
     soft_labels: bool = False
-    """Learn class probabilities; else each image has one fixed label, all classes alike often."""
+    """Learn class probabilities; else each image has one fixed label, and numbers of images of two
+    classes differ by one at most."""
     learned_settings: bool = True
     """Learn the learning rate and momentum of each step."""
     last_rate: float = 1.0
@@ -96,6 +97,11 @@ class Curriculum(nn.Module):
         self._config = config
         steps, batch = config.n_steps, config.batch_size
         batches = config.different_batches(n_classes)
+        if batches == 1 and config.variant.endswith("shuffled") and steps > 1:
+            raise InvalidConfigError(
+                f"curriculum.variant {config.variant} needs several batches to shuffle, got "
+                "n_batches = 1; 0 is one a step"
+            )
         rows = torch.randn(batches, batch, *row_shape, generator=rng)
         self.rows = nn.Parameter(rows, requires_grad=config.variant not in ("none", "real"))
         labels = torch.arange(batches * batch).view(batches, batch) % n_classes

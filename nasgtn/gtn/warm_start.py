@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 from torch.nn import functional as F
 
 from nasgtn.data import Part
@@ -52,7 +50,7 @@ def warm_start(
         Mean squared error of the last step, in units of the normalised pixels; 0 for pixels.
     """
     curriculum = gtn.curriculum
-    targets = _one_image_a_slot(curriculum.labels.flatten().cpu(), train, rng)
+    targets = train.of_classes(curriculum.labels.flatten().cpu(), rng).images
     if gtn.generator is None:
         with torch.no_grad():
             curriculum.rows.copy_(targets.view_as(curriculum.rows))
@@ -72,21 +70,3 @@ def warm_start(
         if (step + 1) % 50 == 0 or step + 1 == config.n_steps:
             progress("warm start", step + 1, config.n_steps, f"error {error.item():.3f}")
     return error.item()
-
-
-def _one_image_a_slot(
-    labels: Tensor, train: Part, rng: torch.Generator
-) -> Float[Tensor, "slots channels height width"]:
-    """Draw a real image of each slot's class, without repeats while the class lasts."""
-    index = torch.empty_like(labels)
-    for label in labels.unique():
-        slots = (labels == label).nonzero().flatten()
-        having = (train.labels.cpu() == label).nonzero().flatten()
-        drawn = torch.cat(
-            [
-                having[torch.randperm(len(having), generator=rng)]
-                for _ in range(-(-len(slots) // len(having)))
-            ]
-        )
-        index[slots] = drawn[: len(slots)]
-    return train.images[index.to(train.images.device)]

@@ -10,7 +10,14 @@ from torch.nn import functional as F
 from nasgtn.data import Splits
 from nasgtn.errors import InvalidConfigError
 from nasgtn.evaluation import evaluate
-from nasgtn.evaluation.proxy import METRICS, GtnProxy, ProxyConfig, RealBudget, RealSteps
+from nasgtn.evaluation.proxy import (
+    METRICS,
+    GtnProxy,
+    ProxyConfig,
+    RealBudget,
+    RealSteps,
+    real_batches,
+)
 from nasgtn.gtn import (
     CurriculumConfig,
     Gtn,
@@ -30,7 +37,8 @@ INNER = InnerLoopConfig(learning_rate=0.1)
 @pytest.fixture(scope="module")
 def synthetic(toy_splits: Splits) -> SyntheticData:
     config = SynthesisConfig(
-        curriculum=CurriculumConfig(n_steps=4, n_batches=0, batch_size=12, variant="real"), inner_loop=INNER
+        curriculum=CurriculumConfig(n_steps=4, n_batches=0, batch_size=12, variant="real"),
+        inner_loop=INNER,
     )
     gtn = Gtn(toy_splits.task, config, seed=0)
     with torch.no_grad():
@@ -184,6 +192,25 @@ def test_real_batches_that_come_in_turn_are_memorised(
         losses.append(-real.score(architecture, seed=0).metrics["late_training_loss"])
         assert real.name == ("real:12/1@0.2" if n_batches else "real:12@0.2")
     assert losses[0] < losses[1]
+
+
+def test_few_real_batches_hold_every_class(toy_splits: Splits) -> None:
+    images, labels = real_batches(toy_splits.train, 3, (2, 4), by_class=True, seed=0)
+    assert labels.sum(dim=(0, 1)).tolist() == [3, 3, 2]
+    for image, label in zip(images.flatten(0, 1), labels.flatten(0, 1), strict=True):
+        (found,) = (toy_splits.train.images == image).flatten(1).all(dim=1).nonzero()
+        assert toy_splits.train.labels[found] == label.argmax()
+    assert images.flatten(0, 1).flatten(1).unique(dim=0).shape[0] == 8
+
+
+def test_real_data_in_the_place_of_a_proxy_have_as_many_batches() -> None:
+    def like(n_batches: int, n_classes: int, n_steps: int | None) -> str:
+        curriculum = CurriculumConfig(n_steps=4, n_batches=n_batches, batch_size=8)
+        return RealBudget.like(curriculum, n_classes, n_steps).name
+
+    assert [like(n, 8, None) for n in (0, 1, 2)] == ["real:4", "real:4/1", "real:4/2"]
+    assert [like(n, 20, None) for n in (0, 1, 2)] == ["real:4", "real:4/3", "real:4/3"]
+    assert [like(n, 8, 2) for n in (0, 1, 2)] == ["real:2", "real:2/1", "real:2"]
 
 
 def test_more_steps_than_batches_are_refused(

@@ -216,6 +216,12 @@ def test_there_are_as_many_batches_as_the_classes_need() -> None:
     assert each.different_batches(8) == each.n_steps == 16
 
 
+@pytest.mark.parametrize("variant", ["all_shuffled", "batches_shuffled"])
+def test_one_batch_cannot_be_shuffled(toy_task: Task, small_gtn: GtnConfig, variant: str) -> None:
+    with pytest.raises(InvalidConfigError, match=f"{variant} needs several batches"):
+        make(toy_task, small_gtn, variant=variant, n_batches=1)
+
+
 def test_a_class_without_an_image_is_refused(toy_task: Task, small_gtn: GtnConfig) -> None:
     with pytest.raises(InvalidConfigError, match="each of 3 classes, got 1 batches of 2"):
         make(toy_task, small_gtn, n_steps=1, batch_size=2)

@@ -83,7 +83,7 @@ def test_a_pickle_is_not_loaded(copied: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("format = 2", "format = 99", "must be of format 2, but is of format 99"),
+        ("format = 3", "format = 99", "must be of format 3, but is of format 99"),
         ("n_latents = 8", "n_latents = 9", "cannot be read"),
         ("n_latents = 8", "n_latentz = 8", "n_latentz"),
         ('variant = "full"', 'variant = "fool"', "variant must be one of"),

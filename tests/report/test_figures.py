@@ -150,14 +150,14 @@ def test_picture_places_every_image_where_it_says() -> None:
     images, labels = tiles(5, 3, 8, 3)
     drawn = picture(images, labels, ["a", "b", "c"])
     assert drawn is not None
-    assert drawn.steps == (1, 3, 5)
+    assert drawn.batches == (1, 3, 5)
     assert drawn.n_images == 2
     sheet = np.asarray(Image.open(io.BytesIO(drawn.png)))
     assert sheet.shape == (3 * 8, 3 * 2 * 8, 3)
     for label, (name, counts) in enumerate(drawn.rows):
         assert (name, counts) == ("abc"[label], (2, 2, 2))
         row = sheet[label * 8 : label * 8 + 8]
-        for block, step in enumerate(drawn.steps):
+        for block, step in enumerate(drawn.batches):
             expected = images[step - 1][labels[step - 1] == label]
             shown = row[:, block * 16 : block * 16 + 16]
             np.testing.assert_array_equal(shown, np.concatenate([*expected], axis=1))
@@ -172,7 +172,7 @@ def test_picture_stays_small(n_steps: int, n_classes: int, size: int, channels: 
     assert drawn is not None
     assert len(drawn.png) < 500_000
     assert len(drawn.rows) == min(n_classes, MAX_CLASSES)
-    assert len(drawn.steps) == min(n_steps, 3)
+    assert len(drawn.batches) == min(n_steps, 3)
 
 
 def test_a_class_without_images_has_empty_cells() -> None:
