@@ -8,12 +8,14 @@ from nasgtn.fusion import (
     LINE,
     MIN_LABELS,
     MODELS,
+    PARTS,
     Prediction,
     calibrate,
     expected_improvement,
     normal_scores,
     summed_log_ranks,
     upper_confidence_bound,
+    weightings,
 )
 
 
@@ -30,6 +32,21 @@ def masked(truth: NDArray[np.float64], n_labels: int) -> NDArray[np.float64]:
     labels = np.full(len(truth), np.nan)
     labels[:n_labels] = truth[:n_labels]
     return labels
+
+
+def test_a_calibration_may_take_the_proxy_alone_where_there_is_one() -> None:
+    mixed, alone = weightings(["params", "gtn", "flops"])
+    assert mixed == [PARTS["params"], PARTS["gtn"], PARTS["flops"]]
+    assert alone == [0, 1, 0]
+    assert weightings(["params", "flops"]) == [[PARTS["params"], PARTS["flops"]]]
+
+
+def test_labels_choose_the_proxy_alone_where_the_rest_is_noise() -> None:
+    rng = np.random.default_rng(3)
+    quality, parts = rng.normal(size=100), ["gtn", "flops", "synflow", "naswot", "jacob_cov"]
+    features = np.column_stack([quality, rng.normal(size=(100, 4))])
+    found = calibrate(features, masked(quality, 24), seed=0, weights=weightings(parts))
+    assert spearmanr(found.mean[24:], quality[24:])[0] > 0.99
 
 
 def test_summed_log_ranks_by_hand() -> None:
