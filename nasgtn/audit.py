@@ -18,9 +18,9 @@ from nasgtn.data import Part, Splits, pixels
 from nasgtn.distances import Labels, Points, centres, likeness, nearest, spread
 from nasgtn.errors import ArtefactError
 from nasgtn.evaluation.lessons import BATCH_SIZE, Lesson, teach_network
-from nasgtn.evaluation.proxy import real_batches
+from nasgtn.evaluation.proxy import RealBudget, real_batches
 from nasgtn.findings import ALMOST_ALL, Audit, ClassFindings, Copying, Pair
-from nasgtn.gtn import SyntheticData, TrainedGenerator, in_turn
+from nasgtn.gtn import SyntheticData, TrainedGenerator
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed, torch_rng
 from nasgtn.spaces import SearchSpace
@@ -178,17 +178,10 @@ def _teach(
     trained: TrainedGenerator,
     seed: int,
 ) -> _Lesson:
-    n_steps, batch_size = data.images.shape[:2]
-    batches = trained.n_batches, batch_size
-    drawn = real_batches(
-        splits.train,
-        splits.task.n_classes,
-        batches,
-        by_class=trained.n_batches < n_steps,
-        seed=seed,
-    )
-    images, labels = (in_turn(each, n_steps) for each in drawn)
-    real = SyntheticData(images, labels, data.learning_rates, data.momenta)
+    n_classes = splits.task.n_classes
+    budget = RealBudget.like(trained.config.curriculum, n_classes, n_steps=None)
+    drawn = real_batches(splits.train, n_classes, budget, seed=seed)
+    real = SyntheticData(*drawn, data.learning_rates, data.momenta)
     found = (
         teach_network(
             space, splits.task, Lesson(taught_by, trained.config.inner_loop), seed=seed

@@ -66,6 +66,7 @@ def prepare(config: RunConfig, folder: Path) -> Run:
     _check_shrunk(space, splits.task, config)
     if config.generator is None:  # what leaves nothing is refused here
         hold_out(space, config.gtn.meta_training.hold_out, splits.task)
+        config.gtn.curriculum.different_batches(splits.task.n_classes)
     elif not (folder / GENERATOR_CONFIG).exists():
         generator = load_generator(Path(config.generator), task=splits.task)
         check_steps(config.proxy, generator.config)

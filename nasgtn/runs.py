@@ -34,7 +34,7 @@ from nasgtn.data import pixels
 from nasgtn.errors import ArtefactError, NasgtnError
 from nasgtn.facts import ENVIRONMENT, TASK, VERSIONS, read_facts
 from nasgtn.findings import read_audit
-from nasgtn.gtn import TrainedGenerator, load_generator
+from nasgtn.gtn import SyntheticData, TrainedGenerator, load_generator
 from nasgtn.ranking import Agreement
 from nasgtn.records import Evaluation, read_records
 from nasgtn.report import RunData, summarise
@@ -113,7 +113,9 @@ def run_data(folder: Path) -> RunData:
         importances=important,
         gaps=[gap] if gap else [],
         meta_training=read_rows(folder / META_TRAINING),
-        synthetic=_pictures(generator, task) if generator else None,
+        synthetic=_pictures(synthetic, generator.n_batches, task)
+        if generator and synthetic
+        else None,
         layers=_winner_layers(folder, space, task),
         anchors=anchors,
         control=control,
@@ -173,10 +175,10 @@ def _studied(
 
 
 def _pictures(
-    generator: TrainedGenerator, task: Task
+    synthetic: SyntheticData, n_batches: int, task: Task
 ) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]:
     """Turn the batches that differ into pixels, channels last; a soft label is its class."""
-    images, labels = (made[: generator.n_batches] for made in generator.synthesise()[:2])
+    images, labels = (made[:n_batches] for made in (synthetic.images, synthetic.labels))
     return pixels(images, task).numpy(), labels.detach().cpu().argmax(dim=2).numpy()
 
 

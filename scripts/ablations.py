@@ -143,7 +143,7 @@ def measure(benchmark: str, setting: str) -> dict[str, object]:
 
 
 def write_table(rows: list[dict[str, Any]]) -> None:
-    """Write the rows, the best order first, with their differences from the default."""
+    """Write the rows, the best order first, with their differences from the first of its group."""
     firsts = {(row["benchmark"], row["setting"]): row for row in rows if row["setting"] in GROUPS}
     for row in rows:
         row["group"] = A_BATCH_A_STEP if row["setting"].startswith(A_BATCH_A_STEP) else DEFAULT

@@ -67,6 +67,7 @@ def train_on(
         known: Anchors' evaluations that are kept elsewhere, made with the same data and training.
         progress: Told after each training and meta-step.
     """
+    config.gtn.curriculum.different_batches(splits.task.n_classes)  # refused before any training
     anchors = evaluate_anchors(
         merit_of(load_truth(config, space, splits)),
         draw_anchors(space, splits.task, config.anchors.n, seed=config.seed, exclude=exclude),

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nasgtn.data import Part, Splits
-from nasgtn.evaluation.proxy import real_batches
+from nasgtn.evaluation.proxy import RealBudget, real_batches
 from nasgtn.gtn import InnerLoopConfig, Learner, SyntheticData, unroll
 from nasgtn.spaces import SearchSpace
 from nasgtn.task import Task
@@ -132,7 +132,8 @@ def real_lesson(
     seed: int,
 ) -> Lesson:
     """Make a lesson of real training batches, so many and so large."""
-    images, labels = real_batches(splits.train, splits.task.n_classes, batches, seed=seed)
+    budget = RealBudget(*batches)
+    images, labels = real_batches(splits.train, splits.task.n_classes, budget, seed=seed)
     rate = rates.of(batches[0]).to(images)
     momenta = torch.full_like(rate, inner_loop.momentum)
     return Lesson(SyntheticData(images, labels, rate, momenta), inner_loop)

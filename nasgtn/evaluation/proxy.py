@@ -240,35 +240,31 @@ class RealSteps:
     def score(
         self, architecture: Architecture, *, seed: int, report: Report | None = None
     ) -> Scores:
-        n_steps, batch_size, n_batches, _ = self._budget
-        batches = n_batches or n_steps, batch_size
-        drawn = real_batches(
-            self._train, self._n_classes, batches, by_class=n_batches is not None, seed=seed
-        )
-        images, labels = (in_turn(each, n_steps) for each in drawn)
-        setting = images.new_ones(n_steps)
+        images, labels = real_batches(self._train, self._n_classes, self._budget, seed=seed)
+        setting = images.new_ones(len(images))
         real = SyntheticData(images, labels, setting * self._rate, setting * self._momentum)
         return self._probing.score(architecture, real, seed, report)
 
 
 def real_batches(
-    train: Part, n_classes: int, batches: tuple[int, int], *, by_class: bool = False, seed: int
+    train: Part, n_classes: int, budget: RealBudget, *, seed: int
 ) -> tuple[
     Float[Tensor, "steps batch channels height width"], Float[Tensor, "steps batch classes"]
 ]:
-    """Draw real batches, so many and so large; labels become one-hot.
+    """Draw the real batch of each step; labels become one-hot.
 
-    They come from shuffled passes, or, `by_class`, have all classes alike often, as synthetic
-    ones do: few images at random may leave classes out.
+    One a step comes from shuffled passes. Those that come in turn have all classes alike often, as
+    synthetic ones do: few images at random may leave classes out.
     """
     rng = torch_rng(derive_seed(seed, "batches"))
-    n_steps, batch_size = batches
-    n_images = n_steps * batch_size
-    if by_class:
-        drawn = train.of_classes(torch.arange(n_images) % n_classes, rng)
-        images = drawn.images.unflatten(0, batches)
-        labels = drawn.labels.unflatten(0, batches)
+    n_steps, batch_size = budget.n_steps, budget.batch_size
+    if budget.n_batches:
+        shape = budget.n_batches, batch_size
+        drawn = train.of_classes(torch.arange(math.prod(shape)) % n_classes, rng)
+        images = in_turn(drawn.images.unflatten(0, shape), n_steps)
+        labels = in_turn(drawn.labels.unflatten(0, shape), n_steps)
         return images, F.one_hot(labels, n_classes).to(images.dtype)
+    n_images = n_steps * batch_size
     passes = [torch.randperm(len(train), generator=rng) for _ in range(-(-n_images // len(train)))]
     index = torch.cat(passes)[:n_images].view(n_steps, batch_size).to(train.labels.device)
     images = train.images[index]

@@ -61,7 +61,8 @@ class CurriculumConfig:
         """Count the batches that differ, as a task of so many classes needs them.
 
         Raises:
-            InvalidConfigError: The batches of all steps cannot hold an image of each class.
+            InvalidConfigError: The batches of all steps cannot hold an image of each class, or one
+                batch leaves the variant nothing to shuffle.
         """
         needed = math.ceil(n_classes / self.batch_size)
         if needed > self.n_steps:
@@ -69,7 +70,13 @@ class CurriculumConfig:
                 f"a curriculum must have an image of each of {n_classes} classes, got "
                 f"{self.n_steps} batches of {self.batch_size}"
             )
-        return max(self.n_batches or self.n_steps, needed)
+        batches = max(self.n_batches or self.n_steps, needed)
+        if batches == 1 < self.n_steps and self.variant.endswith("shuffled"):
+            raise InvalidConfigError(
+                f"curriculum.variant {self.variant} needs several batches to shuffle, got "
+                "n_batches = 1; 0 is one a step"
+            )
+        return batches
 
 
 class Curriculum(nn.Module):
@@ -97,11 +104,6 @@ class Curriculum(nn.Module):
         self._config = config
         steps, batch = config.n_steps, config.batch_size
         batches = config.different_batches(n_classes)
-        if batches == 1 and config.variant.endswith("shuffled") and steps > 1:
-            raise InvalidConfigError(
-                f"curriculum.variant {config.variant} needs several batches to shuffle, got "
-                "n_batches = 1; 0 is one a step"
-            )
         rows = torch.randn(batches, batch, *row_shape, generator=rng)
         self.rows = nn.Parameter(rows, requires_grad=config.variant not in ("none", "real"))
         labels = torch.arange(batches * batch).view(batches, batch) % n_classes

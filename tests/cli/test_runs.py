@@ -268,6 +268,7 @@ def test_folders_that_are_no_finished_run_are_refused(
         (("--set", "gtn.inner_loop.optimiser=adm"), "adam"),
         (("--set", "nothing.here=1"), "nothing"),
         (("--set", "search.workers=0"), "workers"),
+        (("--set", "gtn.curriculum.variant=all_shuffled"), "several batches"),
     ],
 )
 def test_wrong_settings_are_refused_before_anything_is_written(

@@ -195,7 +195,9 @@ def test_real_batches_that_come_in_turn_are_memorised(
 
 
 def test_few_real_batches_hold_every_class(toy_splits: Splits) -> None:
-    images, labels = real_batches(toy_splits.train, 3, (2, 4), by_class=True, seed=0)
+    drawn = real_batches(toy_splits.train, 3, RealBudget(3, 4, n_batches=2), seed=0)
+    images, labels = (one[:2] for one in drawn)
+    assert all(torch.equal(one[2], one[0]) for one in drawn)
     assert labels.sum(dim=(0, 1)).tolist() == [3, 3, 2]
     for image, label in zip(images.flatten(0, 1), labels.flatten(0, 1), strict=True):
         (found,) = (toy_splits.train.images == image).flatten(1).all(dim=1).nonzero()
