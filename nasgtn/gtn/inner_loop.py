@@ -38,10 +38,12 @@ class SyntheticData(NamedTuple):
 
 
 def in_turn(batches: Tensor, n_steps: int) -> Tensor:
-    """Let batches come again in turn until there are as many as steps; differentiable."""
-    if len(batches) == n_steps:
-        return batches
-    return batches[torch.arange(n_steps, device=batches.device) % len(batches)]
+    """Let batches come again in turn until there are as many as steps; differentiable.
+
+    By `cat`, whose gradient adds up in one order: that of an index depends on the threads.
+    """
+    n_passes = math.ceil(n_steps / len(batches))
+    return torch.cat([batches] * n_passes)[:n_steps] if n_passes > 1 else batches[:n_steps]
 
 
 class Unrolled(NamedTuple):

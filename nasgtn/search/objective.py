@@ -165,10 +165,14 @@ def _propose(problem: Problem, trial: optuna.Trial) -> tuple[Architecture | None
 def _find_known(
     study: optuna.Study, number: int, architecture_id: str, records: Path
 ) -> Evaluation | None:
-    """Look an architecture up; where an earlier trial is evaluating it now, wait for that."""
+    """Look an architecture up; where an earlier trial is evaluating it now, wait for that.
+
+    An earlier trial that has not said yet what it proposes may be about to say this one.
+    """
     while True:
         is_in_work = any(
-            other.number < number and other.user_attrs.get(ARCHITECTURE_ID) == architecture_id
+            other.number < number
+            and other.user_attrs.get(ARCHITECTURE_ID, architecture_id) == architecture_id
             for other in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         )
         for evaluation in read_records(records):

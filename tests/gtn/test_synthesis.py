@@ -15,6 +15,7 @@ from nasgtn.gtn import (
     Gtn,
     GtnConfig,
     SynthesisConfig,
+    in_turn,
 )
 from nasgtn.randomness import torch_rng
 from nasgtn.task import Task
@@ -166,6 +167,15 @@ def test_fewer_batches_than_steps_come_in_turn(toy_task: Task, small_gtn: GtnCon
     assert rows is not None
     assert rows[0].count_nonzero() > 0
     assert rows[1].count_nonzero() == 0
+
+
+def test_gradients_of_batches_that_come_in_turn_do_not_depend_on_the_threads() -> None:
+    batches = torch.randn(1, 64, 256, generator=torch_rng(0)).requires_grad_()
+    weights = torch.randn(16, 64, 256, generator=torch_rng(1))
+    one, *others = (
+        torch.autograd.grad((in_turn(batches, 16) * weights).sum(), batches)[0] for _ in range(20)
+    )
+    assert all(torch.equal(one, other) for other in others)
 
 
 def test_checkpointed_synthesis_has_the_same_images_and_gradients(

@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import toy_search
+from optuna.trial import TrialState
 from torch import nn
 from toy_search import SPACE, TASK, Rising, Searched, Width, build, slow_search
 
@@ -19,6 +21,7 @@ from nasgtn.evaluation import Report, Scores
 from nasgtn.records import Evaluation, read_records
 from nasgtn.search import SAMPLERS, Gate, SearchConfig, best_candidates
 from nasgtn.search.config import TRIALS_PER_CANDIDATE
+from nasgtn.search.objective import run_trial
 from nasgtn.search.study import open_proxy_study, opened
 from nasgtn.spaces import Architecture, SearchSpace, Trial
 from nasgtn.task import Task
@@ -416,6 +419,25 @@ def test_killed_workers_go_on_where_they_were(tmp_path: Path) -> None:
     assert searched.records == before
     check_carried_on(searched.run(), before)
     assert 30 <= len(searched.records) <= 31
+
+
+def test_a_trial_waits_for_an_earlier_one_that_has_not_said_what_it_proposes(
+    tmp_path: Path,
+) -> None:
+    only_one = replace(SPACE, canonical=lambda choices: "the same")
+    searched = Searched(tmp_path, RANDOM, space=only_one)
+    searched.problem.records.touch()
+    with opened(searched.place) as storage:
+        study = open_proxy_study(storage, searched.place, RANDOM, seed=0)
+        earlier = study.ask()
+        later = threading.Thread(target=run_trial, args=(study, searched.problem, RANDOM))
+        later.start()
+        time.sleep(0.5)
+        assert later.is_alive()
+        assert not searched.records
+        study.tell(earlier, state=TrialState.FAIL)
+        later.join()
+    assert len(searched.records) == 1
 
 
 def end_process(trial: Trial, task: Task) -> nn.Module:
