@@ -72,6 +72,11 @@ class RunConfig:
                 "search.prune needs proxy.n_probes of at least 2, or proxy.rungs, got "
                 f"{self.proxy.n_probes} and none"
             )
+        if self.verification.shortlist and not self.anchors.are_short:
+            raise InvalidConfigError(
+                "verification.shortlist needs short trainings, of anchors.max_steps steps, got "
+                f"{self.anchors.max_steps}"
+            )
         if self.truth.table is not None and self.verification.n_seeds > 1:
             raise InvalidConfigError(
                 "verification.n_seeds must be 1 with truth.table, which has one accuracy an "

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 
-from nasgtn.anchors import draw_anchors, evaluate_anchors, merit_of
+from nasgtn.anchors import draw_anchors, evaluate_anchors
 from nasgtn.artefacts import (
     ANCHOR_WEIGHTS,
+    ANCHORS,
     GENERATOR_CONFIG,
     GENERATOR_WEIGHTS,
     PROXY,
@@ -33,7 +34,7 @@ from nasgtn.gtn import (
     save_generator,
     train_generator,
 )
-from nasgtn.preparation import Run, begin, disk_errors, load, locked
+from nasgtn.preparation import Run, begin, disk_errors, load, load_merit, locked
 from nasgtn.progress import Progress, silent
 from nasgtn.records import Evaluation, read_records
 from nasgtn.report import summarise
@@ -45,7 +46,7 @@ from nasgtn.search import (
     comparable,
     search,
 )
-from nasgtn.stages import problem_of, verification_seed, verification_stage
+from nasgtn.stages import merit_seed, problem_of, verification_stage
 from nasgtn.status import RunStatus, status
 
 __all__ = [
@@ -185,10 +186,10 @@ def _anchor_stage(run: Run, progress: Progress) -> list[Evaluation]:
     if run.config.generator is not None:
         return []
     return evaluate_anchors(
-        merit_of(run.truth, run.folder / ANCHOR_WEIGHTS),
+        load_merit(run.config, run.space, run.splits, run.truth, run.folder / ANCHOR_WEIGHTS),
         draw_anchors(run.space, run.splits.task, run.config.anchors.n, seed=run.config.seed),
-        run.folder,
-        seed=verification_seed(run, 0),
+        run.folder / ANCHORS,
+        seed=merit_seed(run),
         progress=progress,
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from nasgtn.anchors import merit_of, short_merit
 from nasgtn.artefacts import CONFIG, GENERATOR_CONFIG, JOURNAL, STUDY
 from nasgtn.configuration import (
     RunConfig,
@@ -22,7 +23,7 @@ from nasgtn.configuration import (
 from nasgtn.data import Splits
 from nasgtn.data.sources import load_splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, InvalidSpaceError
-from nasgtn.evaluation import ChargedTable, Truth, evaluate, make_truth
+from nasgtn.evaluation import ChargedTable, Evaluator, Truth, evaluate, make_truth
 from nasgtn.facts import ENVIRONMENT, TASK, VERSIONS, read_facts
 from nasgtn.gtn import load_generator
 from nasgtn.randomness import derive_seed
@@ -46,7 +47,7 @@ class Run:
     splits: Splits
     device: torch.device
     truth: Truth
-    """Of anchors and verified architectures."""
+    """Of verified architectures, and of anchors if their trainings are no short ones."""
 
     @property
     def place(self) -> StudyPlace:
@@ -63,7 +64,8 @@ def prepare(config: RunConfig, folder: Path) -> Run:
     space = find_space(config.space.name, config.space.options)
     splits = load_splits(config.data, seed=config.seed)
     _check_space(space, splits.task, config.seed)
-    _check_shrunk(space, splits.task, config)
+    for name, size in (("gtn", config.gtn.image_size), ("anchors", config.anchors.image_size)):
+        _check_shrunk(space, splits.task, size, name, seed=config.seed)
     if config.generator is None:  # what leaves nothing is refused here
         hold_out(space, config.gtn.meta_training.hold_out, splits.task)
         config.gtn.curriculum.different_batches(splits.task.n_classes)
@@ -125,6 +127,27 @@ def load_truth(config: RunConfig, space: SearchSpace, splits: Splits) -> Truth:
     return truth
 
 
+def load_merit(
+    config: RunConfig,
+    space: SearchSpace,
+    splits: Splits,
+    truth: Truth,
+    folder: Path | None = None,
+) -> Evaluator:
+    """Make what measures anchors and a shortlist.
+
+    Args:
+        config: Says whether by short trainings.
+        space: Of the architectures.
+        splits: On the device to train on.
+        truth: Of verification.
+        folder: Gets the weights of anchors that are trained as verification does.
+    """
+    if config.anchors.are_short:
+        return short_merit(config.anchors, config.training, space, splits)
+    return merit_of(truth, folder)
+
+
 def _check_space(space: SearchSpace, task: Task, seed: int) -> None:
     """Refuse a space that cannot be used; one that fails for some architectures can be."""
     errors: list[InvalidSpaceError] = []
@@ -138,20 +161,20 @@ def _check_space(space: SearchSpace, task: Task, seed: int) -> None:
     raise errors[0]
 
 
-def _check_shrunk(space: SearchSpace, task: Task, config: RunConfig) -> None:
+def _check_shrunk(space: SearchSpace, task: Task, size: int, section: str, *, seed: int) -> None:
     """Refuse a space whose architectures for real images cannot be built for shrunk ones."""
-    small = task.shrunk(config.gtn.image_size)
+    small = task.shrunk(size)
     if small == task:
         return
     try:
         for draw in range(CHECKED_ARCHITECTURES):
-            choices = space.sample(derive_seed(config.seed, "shrunk", draw), task).choices
+            choices = space.sample(derive_seed(seed, "shrunk", draw), task).choices
             space.network(choices, small, seed=0)
     except InvalidConfigError as error:
         raise InvalidSpaceError(
             f"architectures of search space {space.name!r} must not depend on the size of the "
-            f"images, which generator and proxy shrink to {small.height}x{small.width} pixels, "
-            f"but: {error}; set gtn.image_size = 0 for images as they are"
+            f"images, which {section}.image_size shrinks to {small.height}x{small.width} pixels, "
+            f"but: {error}; set {section}.image_size = 0 for images as they are"
         ) from error
     except InvalidSpaceError:
         return  # a space may fail for some architectures; those cost their trials

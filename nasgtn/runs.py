@@ -25,6 +25,7 @@ from nasgtn.artefacts import (
     META_TRAINING,
     PROXY,
     REPORT,
+    SHORTLIST,
     STUDY,
     VERIFICATION,
 )
@@ -91,7 +92,7 @@ def run_data(folder: Path) -> RunData:
     place = study_place(config.search, folder, file=STUDY, journal=JOURNAL)
     proxy = _distinct(read_records(folder / PROXY))
     anchors, control = read_records(folder / ANCHORS), read_records(folder / CONTROL)
-    verification = read_records(folder / VERIFICATION)
+    shortlist, verification = (read_records(folder / name) for name in (SHORTLIST, VERIFICATION))
     baselines = read_records(folder / BASELINES)
     generator = _generator(folder, task)
     synthetic = generator.synthesise() if generator else None
@@ -118,12 +119,14 @@ def run_data(folder: Path) -> RunData:
         else None,
         layers=_winner_layers(folder, space, task),
         anchors=anchors,
+        shortlist=shortlist,
         control=control,
         costs={
             "anchors": _seconds(anchors),
             "meta_training": generator.seconds if generator else 0.0,
             "search": _seconds(proxy),
             "control": _seconds(control),
+            "shortlist": _seconds(shortlist),
             "verification": _seconds(verification) - _seconds_of_anchors(verification, anchors),
             "baselines": _seconds([one for one in baselines if one.evaluator not in COPIED]),
         },

@@ -1,20 +1,19 @@
 """What the search of a run works on, and the stage after it: who is verified, and how well."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from statistics import fmean
 
-from nasgtn.anchors import read_anchors
-from nasgtn.artefacts import ANCHORS, BASELINES, CONTROL, PROXY, VERIFICATION
+from nasgtn.anchors import evaluate_anchors, read_anchors, short_seed
+from nasgtn.artefacts import ANCHORS, BASELINES, CONTROL, PROXY, SHORTLIST, VERIFICATION
 from nasgtn.candidacy import FUSIONS, Pool, fused_records, rate
 from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.proxy import GtnProxy, RealBudget, RealSteps
 from nasgtn.fusion import PARTS
 from nasgtn.gtn import TrainedGenerator
-from nasgtn.preparation import Run
+from nasgtn.preparation import Run, load_merit
 from nasgtn.progress import Progress
 from nasgtn.randomness import derive_seed
 from nasgtn.records import Evaluation, read_records, write_records
@@ -31,21 +30,24 @@ from nasgtn.verification import Chosen, baseline_seed, evaluate_baselines, verif
 
 
 def verification_seed(run: Run, number: int) -> int:
-    """Derive the seed of full trainings; the anchors have that of the first verification."""
+    """Derive the seed of full trainings."""
     return derive_seed(run.config.seed, "verification", number)
 
 
+def merit_seed(run: Run) -> int:
+    """Derive the seed of the anchors' trainings: that of the first verification, if not short."""
+    short, seed = run.config.anchors, run.config.seed
+    return short_seed(short, seed) if short.are_short else verification_seed(run, 0)
+
+
 def verification_stage(run: Run, generator: TrainedGenerator, progress: Progress) -> None:
-    """Draw the control, score all that may be verified, choose candidates in rounds, verify."""
+    """Draw the control, score all that may be verified, choose candidates, verify."""
     config, folder = run.config, run.folder
     control = _control(run, generator, (), progress)
     pool = _score_pool(run, generator, control, progress)
     showing = _showing_verified(run, progress)
     seeds = [verification_seed(run, n) for n in range(config.verification.n_seeds)]
-    candidates: list[Evaluation] = []
-    for number in range(config.verification.rounds):
-        candidates += _next_candidates(run, pool, candidates, number)
-        is_last = number + 1 == config.verification.rounds
+    for candidates, is_last in _rounds_of_candidates(run, pool, progress):
         if is_last and not {*map(_id, control)}.isdisjoint(map(_id, candidates)):
             control = _control(run, generator, candidates, progress)
             _score_pool(run, generator, control, progress)
@@ -105,7 +107,7 @@ def _score_pool(
         free, [*scored, *unsearched], run.space, folder, seed=seed, progress=progress
     )
     pool = Pool.of([one.architecture_id for one in (*scored, *unsearched)], found)
-    labels = _labels(folder, ())  # before any is verified
+    labels = _labels(run, ())  # before any is verified
     fused = fused_records(pool, scored, labels, seed=seed)
     done = {(one.evaluator, one.architecture_id) for one in found}
     if any((one.evaluator, one.architecture_id) not in done for one in fused):
@@ -115,32 +117,69 @@ def _score_pool(
     return pool
 
 
-def _next_candidates(
-    run: Run, pool: Pool, before: Sequence[Evaluation], number: int
-) -> list[Evaluation]:
-    """Choose the candidates of one round, knowing what the rounds before it found out."""
+def _rounds_of_candidates(
+    run: Run, pool: Pool, progress: Progress
+) -> Iterable[tuple[list[Evaluation], bool]]:
+    """Yield the candidates up to each round, and whether it is the last one."""
+    if run.config.verification.shortlist:
+        return [(_best_of_shortlist(run, pool, progress), True)]
+    return _choose_in_rounds(run, pool, run.config.verification.candidates)
+
+
+def _best_of_shortlist(run: Run, pool: Pool, progress: Progress) -> list[Evaluation]:
+    """Train a shortlist as the anchors, and choose the candidates from it by what was found."""
+    config, folder = run.config.verification, run.folder
+    merit = load_merit(run.config, run.space, run.splits, run.truth)
+    anchors = {*map(_id, read_anchors(folder))}  # have had that training
+    for shortlist, _ in _choose_in_rounds(run, pool, config.shortlist):
+        evaluate_anchors(
+            merit,
+            [run.space.architecture(one.choices) for one in shortlist if _id(one) not in anchors],
+            folder / SHORTLIST,
+            seed=merit_seed(run),
+            progress=lambda _, done, total, note="": progress("shortlist", done, total, note),
+        )
+    found = _labels(run, {*map(_id, shortlist)})
+    trained = [replace(one, score=found[_id(one)]) for one in shortlist if _id(one) in found]
+    best = best_candidates(trained, config.candidates, run.config.search.objectives)
+    ids = [*map(_id, best), *(_id(one) for one in shortlist if _id(one) not in found)]
+    evaluations = {_id(one): one for one in shortlist}
+    return [evaluations[name] for name in ids[: config.candidates]]
+
+
+def _choose_in_rounds(run: Run, pool: Pool, n: int) -> Iterator[tuple[list[Evaluation], bool]]:
+    """Yield the choice up to each round, `n` in the end, and whether it is the last one."""
+    n_rounds = run.config.verification.rounds
+    chosen: list[Evaluation] = []
+    for number in range(n_rounds):
+        n_all = math.ceil(n * (number + 1) / n_rounds)
+        chosen += _best_beside(run, pool, chosen)[: n_all - len(chosen)]
+        yield list(chosen), number + 1 == n_rounds
+
+
+def _best_beside(run: Run, pool: Pool, before: Sequence[Evaluation]) -> list[Evaluation]:
+    """Order what is not chosen yet, best first, knowing what was found out about the others."""
     config, seed = run.config.verification, run.config.seed
     evaluations = {one.architecture_id: one for one in read_records(run.folder / PROXY)}
     records = comparable(list(evaluations.values()))
-    known = {one.architecture_id for one in before}
+    known = {*map(_id, before)}
     if config.score == "fused":
-        acquisition = config.acquisition if number else "mean"
-        ratings = rate(pool, _labels(run.folder, known), acquisition, seed=seed)
+        acquisition = config.acquisition if before else "mean"
+        ratings = rate(pool, _labels(run, known), acquisition, seed=seed)
         records = [replace(one, score=ratings[one.architecture_id]) for one in records]
     best = best_candidates(records, len(records), run.config.search.objectives)
-    ranked = [evaluations[one.architecture_id] for one in best if one.architecture_id not in known]
-    n_all = math.ceil(config.candidates * (number + 1) / config.rounds)
-    return ranked[: n_all - len(before)]
+    return [evaluations[_id(one)] for one in best if _id(one) not in known]
 
 
-def _labels(folder: Path, verified: Collection[str]) -> dict[str, float]:
-    """Read the validation accuracies of the anchors, and of those that are `verified`."""
+def _labels(run: Run, trained: Collection[str]) -> dict[str, float]:
+    """Read the validation accuracies of the anchors, and of what was `trained` as long as they."""
     found: dict[str, list[float]] = {}
-    for record in read_anchors(folder):
+    for record in read_anchors(run.folder):
         assert record.score is not None
         found.setdefault(record.architecture_id, []).append(record.score)
-    for record in read_records(folder / VERIFICATION):
-        if record.score is not None and record.architecture_id in verified:
+    file = SHORTLIST if run.config.anchors.are_short else VERIFICATION
+    for record in read_records(run.folder / file):
+        if record.score is not None and record.architecture_id in trained:
             accuracy = record.metrics["validation_accuracy"]
             found.setdefault(record.architecture_id, []).append(accuracy)
     return {name: fmean(accuracies) for name, accuracies in found.items()}

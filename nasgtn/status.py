@@ -16,6 +16,7 @@ from nasgtn.artefacts import (
     META_TRAINING,
     PROXY,
     REPORT,
+    SHORTLIST,
     VERIFICATION,
 )
 from nasgtn.errors import ArtefactError
@@ -57,13 +58,17 @@ class RunStatus:
     failed: int
     gated: int
     """Stopped by the gate: their training-free scores were too poor."""
+    shortlisted: int
+    """Short trainings of the shortlist so far; those of it that are anchors have had theirs."""
+    shortlist_wanted: int
+    """At most so many of them."""
     verified: int
     """Full trainings."""
     verified_wanted: int
     leaders: tuple[Leader, ...]
     """Best first: those that were verified before the others; no controls."""
     seconds: float
-    """Spent on anchors, meta-steps, proxy scores (the control's too) and full trainings."""
+    """Spent on anchors, meta-steps, proxy scores (the control's too), short and full trainings."""
     table: str | None
     """Where accuracies are looked up; None: networks are trained for them."""
     charged: float
@@ -85,21 +90,28 @@ def status(folder: Path) -> RunStatus:
     """
     config = read_run_toml(folder)
     steps = read_rows(folder / META_TRAINING)
-    anchors, proxy, verified = (
-        read_records(folder / name) for name in (ANCHORS, PROXY, VERIFICATION)
+    anchors, proxy, shortlist, verified = (
+        read_records(folder / name) for name in (ANCHORS, PROXY, SHORTLIST, VERIFICATION)
     )
     distinct = {record.architecture_id: record for record in reversed(proxy)}
     done = dict(zip(STAGES, (len(anchors), len(steps), len(distinct), len(verified)), strict=True))
     wanted, workers = _wanted(config, folder)
     stage = _stage(folder, done, wanted)
     table = config.get("truth", {}).get("table")
+    short_wanted, are_short = _short_trainings(config)
+    units = {name: max(0, wanted[name] - done[name]) for name in STAGES[_place(stage) :]}
+    if short_wanted and not verified and "verification" in units:
+        units["shortlist"] = max(0, short_wanted - len(shortlist))
     left = _seconds_left(
-        {name: max(0, wanted[name] - done[name]) for name in STAGES[_place(stage) :]},
+        units,
         {
-            "anchors": 0.0 if table else _pace(anchors),
+            "anchors": 0.0 if table and not are_short else _pace(anchors),
             "gtn": _mean([_seconds(step) for step in steps]),
             "search": _pace(proxy, workers),
-            "verification": 0.0 if table else _pace(verified or anchors),
+            "shortlist": _pace([*anchors, *shortlist]),
+            "verification": 0.0
+            if table
+            else _pace(verified if are_short else verified or anchors),
         },
     )
     return RunStatus(
@@ -116,13 +128,15 @@ def status(folder: Path) -> RunStatus:
             for one in distinct.values()
         ),
         gated=sum(bool(one.metrics.get("is_gated")) for one in distinct.values()),
+        shortlisted=len(shortlist),
+        shortlist_wanted=short_wanted,
         verified=done["verification"],
         verified_wanted=wanted["verification"],
         leaders=rank_leaders(proxy, verified),
         seconds=sum(map(_seconds, steps))
-        + _spent(anchors, [*proxy, *read_records(folder / CONTROL)], verified),
+        + _spent(anchors, [*proxy, *read_records(folder / CONTROL), *shortlist], verified),
         table=table,
-        charged=_spent(anchors, (), verified) if table else 0.0,
+        charged=_spent(() if are_short else anchors, (), verified) if table else 0.0,
         seconds_left=sum(seconds for seconds in left.values() if seconds is not None),
         not_counted=tuple(name for name, seconds in left.items() if seconds is None),
         seconds_since_change=_seconds_since_change(folder),
@@ -213,6 +227,14 @@ def _wanted(config: Mapping[str, Any], folder: Path) -> tuple[dict[str, int], in
         ) from error
     wanted = dict(zip(STAGES, counts, strict=True))
     return (wanted | {"anchors": 0, "gtn": 0} if "generator" in config else wanted), workers
+
+
+def _short_trainings(config: Mapping[str, Any]) -> tuple[int, bool]:
+    """Read how many architectures are shortlisted, and whether anchors train shortly."""
+    try:
+        return config["verification"]["shortlist"], config["anchors"]["max_steps"] > 0
+    except KeyError:  # a run that is older than these settings
+        return 0, False
 
 
 def _stage(folder: Path, done: Mapping[str, int], wanted: Mapping[str, int]) -> str:

@@ -53,8 +53,12 @@ class VerificationConfig:
     alone."""
     n_seeds: int = 1
     """Trainings of each architecture."""
+    shortlist: int = 0
+    """So many of the best are trained as shortly as the anchors (`anchors.max_steps`) first, and
+    the candidates are the best of these. 0: candidates are chosen by score."""
     rounds: int = 1
-    """The candidates are verified in so many rounds; each is chosen knowing those before."""
+    """The candidates are verified in so many rounds, or the shortlist is trained in them; each is
+    chosen knowing those before."""
     score: str = "fused"
     """What chooses the candidates: `fused` (proxy and training-free scores together, calibrated
     by anchors and verified architectures), or `gtn`, the proxy alone."""
@@ -66,11 +70,17 @@ class VerificationConfig:
         for name, known in (("score", SCORES), ("acquisition", ACQUISITIONS)):
             if getattr(self, name) not in known:
                 raise UnknownNameError.of(f"verification.{name}", getattr(self, name), known)
-        for name, least in (("candidates", 1), ("control", 0), ("n_seeds", 1), ("rounds", 1)):
+        counts = {"candidates": 1, "control": 0, "n_seeds": 1, "rounds": 1, "shortlist": 0}
+        for name, least in counts.items():
             if getattr(self, name) < least:
                 raise InvalidConfigError(
                     f"verification.{name} must be at least {least}, got {getattr(self, name)}"
                 )
+        if 0 < self.shortlist < self.candidates:
+            raise InvalidConfigError(
+                "verification.shortlist must be 0, or at least as many as "
+                f"verification.candidates, {self.candidates}, got {self.shortlist}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,7 +45,7 @@ def test_the_merit_is_validation_accuracy_and_test_images_are_never_read(
         test=Part(torch.full_like(toy_splits.test.images, math.nan), toy_splits.test.labels),
     )
     truth = ValidatedTruth(truth_of(tiny_space, poisoned), tmp_path / ANCHOR_WEIGHTS)
-    records = evaluate_anchors(truth, architectures, tmp_path, seed=SEED)
+    records = evaluate_anchors(truth, architectures, tmp_path / ANCHORS, seed=SEED)
     for architecture, record in zip(architectures, records, strict=True):
         network = tiny_space.network(architecture.choices, toy_splits.task, seed=0)
         load_weights(network, tmp_path / ANCHOR_WEIGHTS / weights_name(architecture.id, SEED))
@@ -58,10 +58,10 @@ def test_what_is_there_is_not_trained_again(
     tiny_space: SearchSpace, toy_splits: Splits, architectures: list[Architecture], tmp_path: Path
 ) -> None:
     cheap = Parameters(tiny_space, toy_splits.task, toy_splits.train)
-    first = evaluate_anchors(cheap, architectures[:2], tmp_path, seed=SEED)
+    first = evaluate_anchors(cheap, architectures[:2], tmp_path / ANCHORS, seed=SEED)
     with (tmp_path / ANCHORS).open("a") as file:
         file.write('{"evaluator": "torn')
-    found = evaluate_anchors(cheap, architectures, tmp_path, seed=SEED)
+    found = evaluate_anchors(cheap, architectures, tmp_path / ANCHORS, seed=SEED)
     assert found[:2] == first
     assert read_records(tmp_path / ANCHORS) == found
     assert [one.architecture_id for one in found] == [one.id for one in architectures]
@@ -75,7 +75,7 @@ def test_an_anchor_that_cannot_be_trained_is_recorded_and_left_out(
         train=Part(torch.full_like(toy_splits.train.images, math.nan), toy_splits.train.labels),
     )
     truth = ValidatedTruth(truth_of(tiny_space, poisoned))
-    assert evaluate_anchors(truth, architectures[:2], tmp_path, seed=SEED) == []
+    assert evaluate_anchors(truth, architectures[:2], tmp_path / ANCHORS, seed=SEED) == []
     assert all(one.failure for one in read_records(tmp_path / ANCHORS))
 
 
@@ -84,7 +84,7 @@ def test_a_restored_training_is_the_training_itself(
 ) -> None:
     truth = truth_of(tiny_space, toy_splits)
     (record,) = evaluate_anchors(
-        ValidatedTruth(truth, tmp_path / ANCHOR_WEIGHTS), architectures[:1], tmp_path, seed=SEED
+        ValidatedTruth(truth, tmp_path / ANCHOR_WEIGHTS), architectures[:1], None, seed=SEED
     )
     path = tmp_path / ANCHOR_WEIGHTS / weights_name(architectures[0].id, SEED)
     restored = truth.judge(truth.restore(record, path))

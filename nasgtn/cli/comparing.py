@@ -279,7 +279,12 @@ def truth_of(
     return TrainedTruth(space, splits, config.training, device=splits.train.images.device)
 
 
-LATER = (("proxy", "rungs"), ("gtn", "curriculum", "n_batches"))
+LATER = (
+    ("proxy", "rungs"),
+    ("gtn", "curriculum", "n_batches"),
+    ("anchors", "max_steps"),
+    ("anchors", "image_size"),
+)
 """Newer than the first kept comparisons: empty or 0 they change nothing, and are left out, so that
 what was kept is found again."""
 

@@ -17,7 +17,11 @@ from nasgtn.status import Leader, leaders
 
 PATH = ("anchors", "meta-training", "search", "verification")
 """The stages of a run, in order."""
-INSIDE = {"warm start": "meta-training", "baselines": "verification"}
+INSIDE = {
+    "warm start": "meta-training",
+    "shortlist": "verification",
+    "baselines": "verification",
+}
 """Stages that are parts of others; shown as long as they take."""
 WITH_LEADERS = ("search", "verification")
 WIDTH = 100

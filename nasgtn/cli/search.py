@@ -119,6 +119,11 @@ def _print_status(found: "RunStatus") -> None:
             "candidates": f"{found.candidates} of {found.candidates_wanted}"
             + (f", {found.failed} failed" if found.failed else "")
             + (f", {found.gated} gated" if found.gated else ""),
+            **(
+                {"shortlist": f"{found.shortlisted} of at most {found.shortlist_wanted}"}
+                if found.shortlist_wanted
+                else {}
+            ),
             "verified": f"{found.verified} of {found.verified_wanted}",
             "spent": _spent(found),
             "left": left,

@@ -42,9 +42,12 @@ class RunData:
     layers: Sequence[Mapping[str, Any]]  # name, kind, output_shape, n_parameters, inputs
     """Of the winner's network."""
     costs: Mapping[str, float]
-    """Seconds of the stages: anchors, meta_training, search, control, verification, baselines."""
+    """Seconds of the stages: anchors, meta_training, search, control, shortlist, verification,
+    baselines."""
     anchors: Sequence[Evaluation] = ()
     """Trained before the generator, which learned from them: they judge no estimator."""
+    shortlist: Sequence[Evaluation] = ()
+    """By short trainings as the anchors': the score is the validation accuracy."""
     control: Sequence[Evaluation] = ()
     """By the proxy: architectures of the control that the search did not evaluate."""
     learning_rates: Sequence[float] = ()
@@ -64,3 +67,8 @@ class RunData:
         """Where the accuracies were looked up; None: networks were trained for them."""
         table = self.config.get("truth", {}).get("table")
         return None if table is None else str(table)
+
+    @property
+    def has_short_anchors(self) -> bool:
+        """Whether the anchors' accuracies are those of short trainings, no true ones."""
+        return bool(self.config.get("anchors", {}).get("max_steps"))

@@ -275,6 +275,8 @@ def _gains(
 
 
 def _forecasts(data: RunData, verified: Sequence[Verified]) -> tuple[Forecast, ...]:
+    if data.has_short_anchors:
+        return ()  # ranks among short trainings foretell those among short trainings
     truths = {
         v.architecture_id: Truth(
             description=v.description,
@@ -362,6 +364,7 @@ def _failures(data: RunData) -> tuple[Failure, ...]:
         ("anchors", data.anchors),
         ("search", data.proxy),
         ("control", data.control),
+        ("shortlist", data.shortlist),
         ("verification", data.verification),
         ("baselines", data.baselines),
     )

@@ -167,8 +167,11 @@ def table_in_words(data: RunData, summary: Summary) -> str:
         )
         if rate
     ]
+    whose = "verified architectures"
+    if data.anchors and not data.has_short_anchors:
+        whose = f"anchors and {whose}"
     said = (
-        f"The accuracies of anchors and verified architectures come from the table {data.table}: "
+        f"The accuracies of {whose} come from the table {data.table}: "
         "no network was trained for them. In all costs their training counts as charged, "
         f"{' and '.join(rates)}"
     )
@@ -219,12 +222,18 @@ def choice_in_words(data: RunData, summary: Summary) -> str:
     found = [rows[name] for name in CHOOSING if name in rows]
     if not found or data.config.get("verification", {}).get("score") != "fused":
         return ""
-    said = f"The candidates were chosen by the {found[0].name} score"
+    what, after = "The candidates were", ""
+    if data.shortlist:
+        what = "A shortlist was"
+        after = " The candidates are its best by trainings as short as the anchors'."
+    said = f"{what} chosen by the {found[0].name} score"
     rho, bounds = found[0].agreement.spearman, found[0].agreement.spearman_interval
     if rho is None:
-        return f"{said}, whose order could not be judged."
+        return f"{said}, whose order could not be judged.{after}"
     said += f", whose Spearman correlation with the true accuracy is {number(rho)}"
-    return f"{said}, with a 95{SPACE}% interval of {interval(bounds)}." if bounds else f"{said}."
+    if bounds:
+        said += f", with a 95{SPACE}% interval of {interval(bounds)}"
+    return f"{said}.{after}"
 
 
 def gain_in_words(gain: Gain) -> str:

@@ -1,0 +1,156 @@
+"""Short trainings: of anchors, and of a shortlist from which the candidates are chosen."""
+
+import shutil
+from itertools import product
+from pathlib import Path
+
+import pytest
+from command_line import QUICK, TINY_SPACE, write_toy_archive
+
+from nasgtn.cli.main import run as command_line
+from nasgtn.errors import InvalidConfigError
+from nasgtn.pipeline import config_from_mapping, resume, run_data, verify
+from nasgtn.records import Evaluation, read_records
+from nasgtn.report import summarise
+from nasgtn.status import status
+
+CHARGE = 1000.0
+N_STEPS = 1
+SHORTLIST = 8
+
+
+@pytest.fixture(scope="module")
+def args(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """A search whose true accuracies come from a table, and whose anchors are trained."""
+    folder = tmp_path_factory.mktemp("material")
+    write_toy_archive(folder / "toy.npz")
+    (folder / "tiny.py").write_text(TINY_SPACE)
+    cells = product((4, 8, 12, 16), ("relu", "tanh"), (1, 4))
+    rows = [f"width={w} activation={a} pool={p},{50 + w + p}.5" for w, a, p in cells]
+    (folder / "table.csv").write_text("\n".join(["name,test", *rows]) + "\n")
+    settings = {
+        "anchors.n": 8,
+        "anchors.max_steps": N_STEPS,
+        "anchors.image_size": 4,
+        "verification.shortlist": SHORTLIST,
+        "verification.rounds": 2,
+        "verification.acquisition": "mean",
+        "truth.table": f"{folder / 'table.csv'}:test",
+        "truth.seconds": CHARGE,
+    }
+    return (
+        *("--dataset", str(folder / "toy.npz"), "--space", str(folder / "tiny.py")),
+        *(*QUICK, "--quiet", "--trials", "16", "--verify", "2"),
+        *(part for name, value in settings.items() for part in ("--set", f"{name}={value}")),
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(args: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results") / "run"
+    assert command_line(["search", *args, "--run", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def copied(folder: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(folder, tmp_path / "run")
+
+
+def records_of(folder: Path, *names: str) -> list[Evaluation]:
+    return [record for name in names for record in read_records(folder / f"{name}.jsonl")]
+
+
+def candidates_of(folder: Path) -> list[str]:
+    verified = records_of(folder, "verification")
+    return [one.architecture_id for one in verified if not one.metrics["is_control"]]
+
+
+def test_short_trainings_are_real_and_verification_reads_the_table(folder: Path) -> None:
+    short = records_of(folder, "anchors", "shortlist")
+    assert len({one.architecture_id for one in short}) == len(short)
+    assert len({one.seed for one in short}) == 1
+    for one in short:
+        assert one.metrics["n_steps"] == N_STEPS
+        assert one.score == one.metrics["validation_accuracy"]
+        assert 0 < one.seconds < CHARGE
+    assert {one.seconds for one in records_of(folder, "verification")} == {CHARGE}
+    assert not (folder / "anchors").exists()
+
+
+def test_the_candidates_are_the_best_of_the_shortlist(folder: Path) -> None:
+    accuracy = {
+        one.architecture_id: one.score or 0.0 for one in records_of(folder, "anchors", "shortlist")
+    }
+    searched = {one.architecture_id for one in records_of(folder, "proxy")}
+    shortlisted = {one.architecture_id for one in records_of(folder, "shortlist")}
+    assert shortlisted <= searched
+    assert 0 < len(shortlisted) <= SHORTLIST
+    chosen = candidates_of(folder)
+    assert len(chosen) == 2
+    worst = min(accuracy[name] for name in chosen)
+    assert all(accuracy[name] <= worst for name in shortlisted.difference(chosen))
+
+
+def test_short_trainings_count_as_long_as_they_took_and_the_table_as_charged(folder: Path) -> None:
+    costs = summarise(run_data(folder)).costs
+    shortlist, verified = records_of(folder, "shortlist"), records_of(folder, "verification")
+    assert costs.stages["shortlist"] == sum(one.seconds for one in shortlist)
+    assert costs.stages["anchors"] == sum(one.seconds for one in records_of(folder, "anchors"))
+    assert costs.stages["verification"] == CHARGE * len(verified)
+    found = status(folder)
+    assert found.charged == CHARGE * len(verified)
+    assert found.seconds > found.charged + costs.stages["shortlist"]
+    assert (found.shortlisted, found.shortlist_wanted) == (len(shortlist), SHORTLIST)
+
+
+def test_the_report_says_how_the_candidates_were_chosen(folder: Path) -> None:
+    text = (folder / "report.html").read_text()
+    assert "A shortlist was chosen by the calibrated score" in text
+    assert "its best by trainings as short as the anchors" in text
+    assert "The accuracies of verified architectures come from the table" in text
+    assert not summarise(run_data(folder)).forecasts
+
+
+@pytest.mark.parametrize("n_left", [0, 1])
+def test_a_run_that_stopped_in_its_shortlist_comes_to_the_same_end(
+    n_left: int, copied: Path
+) -> None:
+    before = candidates_of(copied)
+    for name in ("report.html", "verification.jsonl"):
+        (copied / name).unlink()
+    lines = (copied / "shortlist.jsonl").read_text().splitlines(keepends=True)
+    (copied / "shortlist.jsonl").write_text("".join(lines[:n_left]))
+    assert status(copied).stage == "verification"
+    resume(copied)
+    assert len(records_of(copied, "shortlist")) == len(lines)
+    assert candidates_of(copied) == before
+
+
+def test_more_candidates_than_the_shortlist_has_are_refused(copied: Path) -> None:
+    assert verify(copied, candidates=3).n_verified >= 3
+    with pytest.raises(InvalidConfigError, match=r"shortlist must be 0, or at least"):
+        verify(copied, candidates=SHORTLIST + 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"verification": {"shortlist": 8}},
+            r"verification\.shortlist needs short trainings, of anchors\.max_steps steps, got 0",
+        ),
+        (
+            {"anchors": {"max_steps": 3}, "verification": {"shortlist": 2, "candidates": 3}},
+            r"verification\.shortlist must be 0, or at least as many as verification\.candidates, "
+            r"3, got 2",
+        ),
+        ({"anchors": {"image_size": 8}}, r"need anchors\.max_steps above 0, got 0"),
+        ({"anchors": {"max_steps": -1}}, r"anchors\.max_steps must be at least 0, got -1"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(
+    settings: dict[str, dict[str, int]], message: str
+) -> None:
+    with pytest.raises(InvalidConfigError, match=message):
+        config_from_mapping(settings)
