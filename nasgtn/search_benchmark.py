@@ -1,4 +1,4 @@
-"""A whole search against Optuna's own one on short real training: what each finds, for what cost.
+"""A whole search against Optuna's own one on real training: what each finds, for what cost.
 
 True accuracies come from a table, so that what was missed is known.
 """
@@ -8,6 +8,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from statistics import median
 
 from nasgtn.artefacts import (
     ANCHORS,
@@ -15,39 +16,44 @@ from nasgtn.artefacts import (
     CONFIG,
     CONTROL,
     GENERATOR_CONFIG,
+    JOURNAL,
     PROXY,
+    SHORTLIST,
+    STUDY,
     VERIFICATION,
     write_text,
 )
-from nasgtn.comparison import ComparisonConfig, Estimator, check_settings, compare, make_estimator
-from nasgtn.configuration import RunConfig
+from nasgtn.comparison import check_settings
+from nasgtn.configuration import RunConfig, read_config
 from nasgtn.errors import InvalidConfigError
-from nasgtn.evaluation import ChargedTable, Evaluator
+from nasgtn.evaluation import ChargedTable, Report, Scores
 from nasgtn.facts import read_toml
 from nasgtn.pipeline import resume, run_search
-from nasgtn.preparation import Run, begin, disk_errors, load, locked, prepare
+from nasgtn.preparation import Run, load_truth, prepare
 from nasgtn.progress import Progress, silent, within
-from nasgtn.randomness import derive_seed
-from nasgtn.records import Evaluation, read_records
+from nasgtn.records import read_records
 from nasgtn.report.regret import render_regret
-from nasgtn.search import Problem, best_candidates, search
-from nasgtn.verification import Chosen, verify_chosen
+from nasgtn.search import Problem, SearchConfig, search, study_place
+from nasgtn.spaces import Architecture
 
 NASGTN, RIVAL = "nasgtn", "tpe + hyperband"
 """Names of the two methods."""
-TUNING = "tuning.jsonl"
+REGRET = "regret.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RivalConfig:
-    """Optuna's TPE with its Hyperband pruner, on short real training of the same networks."""
+    """Optuna's TPE with its Hyperband pruner, on the trainings of the table itself."""
 
-    trials: int = 200
-    rungs: tuple[int, ...] = (64, 128, 256, 512)
-    """Real steps after which Hyperband may stop a training; the last of them ends it."""
-    tuned_on: int = 24
-    """Random architectures on which its learning rate and its score are chosen, by the agreement
-    with the truth: in its favour, and neither their trainings nor their true accuracies count."""
+    table: str
+    """FILE.csv[.gz]:COLUMN, accuracies after a short training. Each is charged its part of a full
+    one, and a full one after it the rest."""
+    epochs: tuple[int, int]
+    """Of a short and of a full training: Hyperband's resources, and what a charge is shared by."""
+    trials: int = 400
+    """Distinct architectures."""
+    seeds: int = 12
+    """Searches: they take seconds, and much depends on luck."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,15 +80,12 @@ def benchmark_search(
     *,
     progress: Progress = silent,
 ) -> list[Found]:
-    """Run both methods with each seed, and write `regret.csv` and `regret.html`.
-
-    Both end with as many true accuracies: the rival verifies as many architectures as the other
-    knows in the end, anchors included. What a stopped benchmark left is gone on with.
+    """Run both methods, and write `regret.csv` and `regret.html`; go on with what was stopped.
 
     Args:
         config: Of the search; its seed is replaced.
         rival: The other method.
-        seeds: One pair of runs each.
+        seeds: Of nasgtn's runs.
         folder: Gets a folder of each run, and the two files.
         progress: Told by every stage.
 
@@ -92,37 +95,36 @@ def benchmark_search(
     """
     if config.truth.table is None:
         raise InvalidConfigError("a search benchmark needs truth.table, got none")
-    check_settings(folder / TUNING, {"search": asdict(config), "rival": asdict(rival)})
-    tuned = _tuned(config, rival, folder, progress)
+    check_settings(folder / REGRET, {"search": asdict(config), "rival": asdict(rival)})
+    run = prepare(config, folder)
+    assert isinstance(run.truth, ChargedTable)
     found: list[Found] = []
+    for seed in range(rival.seeds):
+        own = folder / f"rival-{seed}"
+        _search_table(run, rival, own, seed, progress=within("rival", progress))
+        found += follow_rival(seed, own, run.truth.best, rival)
+    _write(folder, found)
     for seed in seeds:
-        seeded = replace(config, seed=seed)
-        own, other = (folder / f"{name}-{seed}" for name in ("nasgtn", "rival"))
-        resume(own, progress=progress) if own.exists() else run_search(
-            seeded, own, progress=progress
-        )
-        known = {one.architecture_id for one in _verified(own)}
-        truth = _search_by_real_steps(
-            seeded, rival, tuned, other, n_verified=len(known), progress=within("rival", progress)
-        )
-        found += follow(NASGTN, seed, own, truth.best) + follow(RIVAL, seed, other, truth.best)
-        rows = io.StringIO()
-        writer = csv.DictWriter(rows, [field.name for field in fields(Found)])
-        writer.writeheader()
-        writer.writerows(asdict(one) for one in found)
-        write_text(folder / "regret.csv", rows.getvalue())
-        write_text(folder / "regret.html", render_regret(rows.getvalue()))
+        own = folder / f"nasgtn-{seed}"
+        if own.exists():
+            resume(own, progress=progress)
+        else:
+            run_search(replace(config, seed=seed), own, progress=progress)
+        found += follow(seed, own, run.truth.best)
+        _write(folder, found)
     return found
 
 
-def follow(method: str, seed: int, folder: Path, best: float) -> list[Found]:
+def follow(seed: int, folder: Path, best: float) -> list[Found]:
     """Tell, after each true accuracy of a run, what was spent and how much is missing to `best`.
 
     Short real training that judges the proxy in a report is no part of a search, and not counted.
     """
+    are_short = read_config(folder / CONFIG).anchors.are_short
     anchors = read_records(folder / ANCHORS)
     generator = folder / GENERATOR_CONFIG
     before = float(read_toml(generator)["seconds"]) if generator.exists() else 0.0
+    short = [*anchors, *read_records(folder / SHORTLIST)] if are_short else []
     scored = [one for name in (PROXY, CONTROL) for one in read_records(folder / name)]
     twice = {(one.evaluator, one.architecture_id) for one in scored}
     beside = [
@@ -131,17 +133,18 @@ def follow(method: str, seed: int, folder: Path, best: float) -> list[Found]:
         if not one.evaluator.startswith(("real:", "fused", "calib"))
         and (one.evaluator, one.architecture_id) not in twice
     ]
-    before += sum(one.seconds for one in (*scored, *beside))
-    known = {one.architecture_id for one in anchors}
-    new = [one for one in _verified(folder) if one.architecture_id not in known]
+    before += sum(one.seconds for one in (*short, *scored, *beside))
+    true = [] if are_short else anchors
+    known = {one.architecture_id for one in true}
+    new = [one for one in read_records(folder / VERIFICATION) if one.architecture_id not in known]
     rows: list[Found] = []
     charged, highest = 0.0, 0.0
-    for spent, one in [*((0.0, one) for one in anchors), *((before, one) for one in new)]:
+    for spent, one in [*((0.0, one) for one in true), *((before, one) for one in new)]:
         charged += one.seconds
         highest = max(highest, one.score or 0.0)
         rows.append(
             Found(
-                method=method,
+                method=NASGTN,
                 seed=seed,
                 n_verified=len(rows) + 1,
                 seconds=spent + charged,
@@ -152,77 +155,102 @@ def follow(method: str, seed: int, folder: Path, best: float) -> list[Found]:
     return rows
 
 
-def _verified(folder: Path) -> list[Evaluation]:
-    return [one for name in (ANCHORS, VERIFICATION) for one in read_records(folder / name)]
+def follow_rival(seed: int, folder: Path, best: float, rival: RivalConfig) -> list[Found]:
+    """Tell the same of the rival's search: a true accuracy is one of a full training."""
+    rows: list[Found] = []
+    charged, highest = 0.0, 0.0
+    for one in read_records(folder / PROXY):
+        charged += one.seconds
+        if one.score is not None and one.curve[-1][0] == rival.epochs[1]:
+            highest = max(highest, one.score)
+            rows.append(
+                Found(
+                    method=RIVAL,
+                    seed=seed,
+                    n_verified=len(rows) + 1,
+                    seconds=charged,
+                    charged=charged,
+                    regret=best - highest,
+                )
+            )
+    return rows
 
 
-def _tuned(
-    config: RunConfig, rival: RivalConfig, folder: Path, progress: Progress
-) -> tuple[str, str]:
-    """Find the learning rate and the score by which the rival agrees best with the truth."""
-    run = prepare(config, folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    estimator = _real(run, rival)
-    seed = derive_seed(config.seed, "tuning")
-    compared = compare(
-        [estimator],
-        run.truth,
-        run.space.sample_distinct(rival.tuned_on, seed, run.splits.task),
-        ComparisonConfig(seed=seed, records=folder / TUNING),
-        progress=within("tuning", progress),
+def _write(folder: Path, found: Sequence[Found]) -> None:
+    rows = io.StringIO()
+    writer = csv.DictWriter(rows, [field.name for field in fields(Found)])
+    writer.writeheader()
+    writer.writerows(asdict(one) for one in found)
+    write_text(folder / REGRET, rows.getvalue())
+    write_text(folder / "regret.html", render_regret(rows.getvalue()))
+
+
+def cost_to_reach(found: Sequence[Found], method: str, regret: float) -> float | None:
+    """Take the median over a method's runs of the seconds until so little was missing.
+
+    None where half of the runs or more never came there.
+    """
+    seconds: dict[int, float] = {one.seed: float("inf") for one in found if one.method == method}
+    for one in found:
+        if one.method == method and one.regret <= regret:
+            seconds[one.seed] = min(seconds[one.seed], one.seconds)
+    middle = median(seconds.values())
+    return middle if middle < float("inf") else None
+
+
+class _Trainings:
+    """Looks a short training up, and the full one after it where that is not stopped."""
+
+    name = "training"
+
+    def __init__(self, short: ChargedTable, full: ChargedTable, epochs: tuple[int, int]) -> None:
+        self._short = short
+        self._full = full
+        self._epochs = epochs
+
+    def score(
+        self, architecture: Architecture, *, seed: int, report: Report | None = None
+    ) -> Scores:
+        first = self._short.score(architecture, seed=seed)
+        curve = ((self._epochs[0], first.score),)
+        if report is not None and not report(*curve[0]):
+            return replace(first, curve=curve)
+        full = self._full.score(architecture, seed=seed)
+        last = (self._epochs[1], full.score)
+        if report is not None:
+            report(*last)
+        return replace(full, curve=(*curve, last))
+
+
+def _search_table(
+    run: Run, rival: RivalConfig, folder: Path, seed: int, *, progress: Progress
+) -> None:
+    """Search as the rival does, all its trainings being looked up."""
+    share = rival.epochs[0] / rival.epochs[1]
+    truth = run.config.truth
+    short = replace(
+        truth,
+        table=rival.table,
+        seconds=share * truth.seconds,
+        seconds_per_multiply_add=share * truth.seconds_per_multiply_add,
     )
-    rate, _, metric = (compared.estimators[0].setting or "").partition(", ")
-    return rate.removeprefix("learning rate "), metric.replace(" ", "_")
-
-
-def _real(run: Run, rival: RivalConfig, tuned: tuple[str, str] | None = None) -> Estimator:
-    """Make short real training with the rival's rungs; if not tuned, in all its settings."""
-    rate, metric = tuned or (None, None)
-    name = f"real:{rival.rungs[-1]}" + (f"@{rate}" if rate else "")
-    probing = replace(run.config.proxy, n_steps=None, n_probes=1, rungs=rival.rungs, metric=metric)
-    return make_estimator(name, run.space, run.splits, probing, gtn=run.config.gtn)
-
-
-def _search_by_real_steps(
-    config: RunConfig,
-    rival: RivalConfig,
-    tuned: tuple[str, str],
-    folder: Path,
-    *,
-    n_verified: int,
-    progress: Progress,
-) -> ChargedTable:
-    """Search as the rival does, and verify its best; return what told their accuracies."""
-    settings = replace(
-        config.search, sampler="tpe", trials=rival.trials, prune=True, pruner="hyperband"
-    )
-    run = load(folder) if (folder / CONFIG).exists() else begin(config, folder)
+    first = load_truth(replace(run.config, truth=short), run.space, run.splits)
+    assert isinstance(first, ChargedTable)
     assert isinstance(run.truth, ChargedTable)
-    (evaluator,) = _real(run, rival, tuned).settings.values()
-    with disk_errors(folder), locked(folder):
-        search(_problem(run, evaluator, rival), settings, run.place, progress=progress)
-        best = _best(read_records(folder / PROXY), n_verified)
-        chosen = Chosen(candidates=best, control=())
-        verify_chosen(run.truth, run.space, chosen, folder, (config.seed,), progress=progress)
-    return run.truth
-
-
-def _best(records: Sequence[Evaluation], n: int) -> list[Evaluation]:
-    """Choose the best `n`: those that were trained to the end before the others."""
-    whole = best_candidates(records, n)
-    ids = {one.architecture_id for one in whole}
-    cut = [one for one in records if one.score is not None and one.architecture_id not in ids]
-    cut.sort(key=lambda one: (-one.curve[-1][0], -(one.score or 0.0)))
-    return [*whole, *cut][:n]
-
-
-def _problem(run: Run, evaluator: Evaluator, rival: RivalConfig) -> Problem:
-    return Problem(
+    settings = SearchConfig(trials=rival.trials, sampler="tpe", prune=True, pruner="hyperband")
+    folder.mkdir(parents=True, exist_ok=True)
+    problem = Problem(
         space=run.space,
         task=run.splits.task,
-        evaluator=evaluator,
-        records=run.folder / PROXY,
-        seed=run.config.seed,
+        evaluator=_Trainings(first, run.truth, rival.epochs),
+        records=folder / PROXY,
+        seed=seed,
         device=run.device,
-        rungs=rival.rungs,
+        rungs=rival.epochs,
+    )
+    search(
+        problem,
+        settings,
+        study_place(settings, folder, file=STUDY, journal=JOURNAL),
+        progress=progress,
     )

@@ -9,7 +9,15 @@ from command_line import TINY_SPACE, write_toy_archive
 from nasgtn.configuration import config_from_mapping
 from nasgtn.errors import ArtefactError
 from nasgtn.records import Evaluation, read_records, write_records
-from nasgtn.search_benchmark import NASGTN, RIVAL, RivalConfig, benchmark_search, follow
+from nasgtn.search_benchmark import (
+    NASGTN,
+    RIVAL,
+    RivalConfig,
+    benchmark_search,
+    cost_to_reach,
+    follow,
+    follow_rival,
+)
 
 
 def record(evaluator: str, name: str, score: float | None, seconds: float) -> Evaluation:
@@ -46,22 +54,42 @@ def test_every_true_accuracy_costs_once_and_the_search_before_the_first_of_its_o
     }.items():
         write_records(tmp_path / f"{name}.jsonl", records)
     (tmp_path / "generator.toml").write_text("seconds = 16.0\n")
-    found = follow("any", 3, tmp_path, 0.95)
+    (tmp_path / "config.toml").write_text("[anchors]\nn = 2\n")
+    found = follow(3, tmp_path, 0.95)
     assert [one.n_verified for one in found] == [1, 2, 3, 4]
     assert [one.seconds for one in found] == [100, 200, 300 + 63, 400 + 63]
     assert [one.charged for one in found] == [100, 200, 300, 400]
     assert [one.regret for one in found] == pytest.approx([0.25, 0.15, 0.15, 0.05])
+    assert cost_to_reach(found, NASGTN, 0.16) == 200
+    assert cost_to_reach(found, NASGTN, 0.01) is None
+    # Short trainings tell no true accuracy, and are paid before the first of them.
+    (tmp_path / "config.toml").write_text("[anchors]\nn = 2\nmax_steps = 9\n")
+    write_records(tmp_path / "shortlist.jsonl", [record("anchor", "c", 0.7, 50)])
+    found = follow(3, tmp_path, 0.95)
+    assert [one.seconds for one in found] == [100 + 313, 200 + 313, 300 + 313]
+    assert [one.regret for one in found] == pytest.approx([0.15, 0.15, 0.05])
+
+
+def test_the_rival_knows_a_true_accuracy_after_a_full_training_alone(tmp_path: Path) -> None:
+    short = replace(record("training", "a", 0.6, 6), curve=((12, 0.6),))
+    full = replace(record("training", "b", 0.8, 100), curve=((12, 0.7), (200, 0.8)))
+    write_records(tmp_path / "proxy.jsonl", [short, full, short, full])
+    rival = RivalConfig(table="file.csv:short", epochs=(12, 200))
+    found = follow_rival(0, tmp_path, 0.9, rival)
+    assert [one.seconds for one in found] == [106, 212]
+    assert [one.n_verified for one in found] == [1, 2]
+    assert found[0].regret == pytest.approx(0.1)
 
 
 @pytest.mark.slow
-def test_both_methods_end_with_as_many_true_accuracies_and_go_on_where_they_stopped(
+def test_both_methods_search_one_table_and_go_on_where_they_stopped(
     tmp_path: Path,
 ) -> None:
     write_toy_archive(tmp_path / "toy.npz")
     (tmp_path / "tiny.py").write_text(TINY_SPACE)
     cells = product((4, 8, 12, 16), ("relu", "tanh"), (1, 4))
-    rows = [f"width={w} activation={a} pool={p},{50 + w + p}" for w, a, p in cells]
-    (tmp_path / "table.csv").write_text("\n".join(["name,test", *rows]) + "\n")
+    rows = [f"width={w} activation={a} pool={p},{50 + w + p},{40 + w}" for w, a, p in cells]
+    (tmp_path / "table.csv").write_text("\n".join(["name,test,short", *rows]) + "\n")
     config = config_from_mapping(
         {
             "device": "cpu",
@@ -79,14 +107,16 @@ def test_both_methods_end_with_as_many_true_accuracies_and_go_on_where_they_stop
             "truth": {"table": f"{tmp_path / 'table.csv'}:test", "seconds": 50.0},
         }
     )
-    rival = RivalConfig(trials=8, rungs=(2, 4), tuned_on=4)
+    rival = RivalConfig(
+        table=f"{tmp_path / 'table.csv'}:short", epochs=(10, 200), trials=12, seeds=2
+    )
     out = tmp_path / "out"
     found = benchmark_search(config, rival, [1], out)
     assert benchmark_search(config, rival, [1], out) == found
     methods = [one.method for one in found]
-    assert methods.count(RIVAL) == methods.count(NASGTN)
     assert 3 <= methods.count(NASGTN) <= 5  # a candidate may be an anchor
-    assert found[-1].charged == methods.count(RIVAL) * 50
+    assert found[-1].charged == methods.count(NASGTN) * 50
+    assert {one.seed for one in found if one.method == RIVAL} == {0, 1}
     with pytest.raises(ArtefactError, match="same settings"):
         benchmark_search(config, replace(rival, trials=9), [1], out)
     assert min(one.regret for one in found) >= 0
@@ -95,5 +125,6 @@ def test_both_methods_end_with_as_many_true_accuracies_and_go_on_where_they_stop
             one.regret for one in found
         ]
     assert "Plotly.newPlot" in (out / "regret.html").read_text()
-    lengths = {len(one.curve) for one in read_records(out / "rival-1" / "proxy.jsonl")}
-    assert lengths <= {1, 2}
+    records = read_records(out / "rival-1" / "proxy.jsonl")
+    assert len({one.architecture_id for one in records}) == len(records) == 12
+    assert {(one.curve[-1][0], one.seconds) for one in records} == {(10, 2.5), (200, 50.0)}
