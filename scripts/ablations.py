@@ -3,12 +3,14 @@
     python scripts/ablations.py                                   # all that is missing
     python scripts/ablations.py digits_convnet default Adam       # these settings alone
 
-There are two groups: `default` and what differs from it in one setting, and `a batch a step` (the
-default before them: 16 different batches for 16 steps) and what differs from that. Each row is
+There are two groups: `default` and what differs from it in one setting, and `a batch a step` (16
+different batches for 16 steps) with what depends on that; rows of the latter with other changes
+were measured when it was the default. Each row is
 `nasgtn compare` with three generators on the same architectures, truth and anchors, with the
 same seeds. Rows are kept in results/ablations/rows.jsonl and not measured again; table.csv beside
 it has them in order: medians over the generators, and each one's value; `differences` are Spearman
-less that of the group's first setting, generator by generator. Generators lie in
+less that of the group's first setting, generator by generator. table.md is the same, to be read.
+Generators lie in
 results/ablations/BENCHMARK/, out of git; a row that was stopped goes on there.
 """
 
@@ -85,14 +87,14 @@ CHANGES: dict[str, tuple[str, ...]] = {
 }
 SHUFFLED = ("all shuffled", "batches shuffled")
 """One batch has nothing to shuffle."""
-IN_TURN = ("2 batches in turn", "4 batches in turn")
+A_BATCH_EACH = ("no warm start", "no meta-training", "no curriculum", *SHUFFLED)
+"""What is measured with a batch a step too."""
 SETTINGS: dict[str, tuple[str, ...]] = {
     **GROUPS,
     **{name: changes for name, changes in CHANGES.items() if name not in SHUFFLED},
     **{
-        f"{A_BATCH_A_STEP}, {name}": (*GROUPS[A_BATCH_A_STEP], *changes)
-        for name, changes in CHANGES.items()
-        if name not in IN_TURN
+        f"{A_BATCH_A_STEP}, {name}": (*GROUPS[A_BATCH_A_STEP], *CHANGES[name])
+        for name in A_BATCH_EACH
     },
 }
 
@@ -155,6 +157,34 @@ def write_table(rows: list[dict[str, Any]]) -> None:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+    tables = [markdown([row for row in rows if row["group"] == group]) for group in GROUPS]
+    (FOLDER / "table.md").write_text("\n".join(tables), encoding="utf-8")
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """Write one group with a line a setting, in the order of the first benchmark."""
+    columns = ("setting", *(f"{name} | difference | best half" for name in BENCHMARKS))
+    lines = [f"| {' | '.join(columns)} |", "|---" * (1 + 3 * len(BENCHMARKS)) + "|"]
+    found = {(row["benchmark"], row["setting"]): row for row in rows}
+    for setting in dict.fromkeys(row["setting"] for row in rows):
+        name = f"**{setting}**" if setting in GROUPS else setting
+        name = name.removeprefix(f"{A_BATCH_A_STEP}, ")
+        cells = [cell for one in BENCHMARKS for cell in cells_of(found.get((one, setting)))]
+        lines.append(f"| {' | '.join((name, *cells))} |")
+    return "\n".join(lines) + "\n"
+
+
+def cells_of(row: dict[str, Any] | None) -> tuple[str, str, str]:
+    """Write the median and each generator's Spearman, the differences, and the best half."""
+    if row is None:
+        return "", "", ""
+    each = ", ".join(f"{one:.2f}" for one in row["spearman_of_each"])
+    differences = ", ".join(f"{one:+.2f}" for one in row["differences"])
+    return (
+        f"{row['spearman']:.2f} ({each})",
+        "" if row["setting"] in GROUPS else differences,
+        f"{row['best_half']:.2f}",
+    )
 
 
 if __name__ == "__main__":
