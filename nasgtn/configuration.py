@@ -77,10 +77,26 @@ class RunConfig:
                 "verification.shortlist needs short trainings, of anchors.max_steps steps, got "
                 f"{self.anchors.max_steps}"
             )
+        if self.anchors.are_short:
+            self._check_short_trainings()
         if self.truth.table is not None and self.verification.n_seeds > 1:
             raise InvalidConfigError(
                 "verification.n_seeds must be 1 with truth.table, which has one accuracy an "
                 f"architecture, got {self.verification.n_seeds}"
+            )
+
+    def _check_short_trainings(self) -> None:
+        short, full = self.anchors.max_steps, self.training.max_steps
+        if short >= full and not self.anchors.image_size and self.truth.table is None:
+            raise InvalidConfigError(
+                "anchors.max_steps must be 0, or below the training.max_steps of a full training, "
+                f"{full}, got {short}"
+            )
+        if self.verification.rounds > 1 and not self.verification.shortlist:
+            raise InvalidConfigError(
+                "verification.rounds must be 1 with anchors.max_steps and no "
+                "verification.shortlist, as short trainings and full ones do not calibrate one "
+                f"score, got {self.verification.rounds}"
             )
 
 

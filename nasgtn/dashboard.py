@@ -24,7 +24,7 @@ from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upl
 from optuna.storages import BaseStorage
 from PIL import Image
 
-from nasgtn.artefacts import ANCHORS, BASELINES, PROXY, REPORT, VERIFICATION
+from nasgtn.artefacts import ANCHORS, BASELINES, PROXY, REPORT, SHORTLIST, VERIFICATION
 from nasgtn.errors import InvalidConfigError, NasgtnError
 from nasgtn.notes import fused_scores, note, trial_note
 from nasgtn.report import RunData, Summary, summarise
@@ -34,7 +34,7 @@ from nasgtn.search import SearchConfig, StudyPlace
 from nasgtn.search.objective import ARCHITECTURE_ID
 from nasgtn.search.study import PROXY_STUDY, VERIFICATION_STUDY, open_proxy_study, opened
 
-SHOWN = (REPORT, ANCHORS, PROXY, VERIFICATION, BASELINES)
+SHOWN = (REPORT, ANCHORS, PROXY, SHORTLIST, VERIFICATION, BASELINES)
 """Files of a run that the dashboard offers as artifacts, where they are there."""
 PICTURE = "synthetic-images.png"
 OF_TRUTH = ("agreement", "estimators")

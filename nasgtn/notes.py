@@ -63,7 +63,7 @@ def trial_note(row: Verified, summary: Summary, fused: Mapping[str, float]) -> s
         f"{words.count(row.n_parameters)} parameters.\n"
     )
     if row.is_anchor:
-        text += "\nAn anchor: the generator learned from its accuracy; it judges no estimator.\n"
+        text += "\nAn anchor: the generator learned from it; it judges no estimator.\n"
     return text
 
 
@@ -72,7 +72,9 @@ def _so_far(data: RunData) -> str:
     return (
         f"So far: {words.plural(len(data.anchors), 'anchor')}, "
         f"{words.plural(len(data.meta_training), 'meta-step')}, "
-        f"{words.plural(len(data.proxy), 'architecture')} by the proxy, {trained} in full."
+        f"{words.plural(len(data.proxy), 'architecture')} by the proxy, "
+        + (f"{words.plural(len(data.shortlist), 'short training')}, " if data.shortlist else "")
+        + f"{trained} in full."
     )
 
 

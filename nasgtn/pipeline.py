@@ -118,6 +118,7 @@ def verify(
     verification = replace(
         usual,
         candidates=usual.candidates if candidates is None else candidates,
+        shortlist=usual.shortlist and max(usual.shortlist, candidates or 0),
         control=usual.control if control is None else control,
     )
     config = replace(run.config, verification=verification)

@@ -7,6 +7,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import product
 from pathlib import Path
 from statistics import median
 
@@ -29,31 +30,34 @@ from nasgtn.errors import InvalidConfigError
 from nasgtn.evaluation import ChargedTable, Report, Scores
 from nasgtn.facts import read_toml
 from nasgtn.pipeline import resume, run_search
-from nasgtn.preparation import Run, load_truth, prepare
+from nasgtn.preparation import Run, disk_errors, load_truth, prepare
 from nasgtn.progress import Progress, silent, within
 from nasgtn.records import read_records
 from nasgtn.report.regret import render_regret
-from nasgtn.search import Problem, SearchConfig, search, study_place
+from nasgtn.search import Problem, search, study_place
 from nasgtn.spaces import Architecture
 
-NASGTN, RIVAL = "nasgtn", "tpe + hyperband"
-"""Names of the two methods."""
+NASGTN = "nasgtn"
+RIVALS = {"hyperband": "tpe + hyperband", "halving": "tpe + successive halving"}
+"""Names of the methods: Optuna's sampler with each of these pruners."""
 REGRET = "regret.csv"
+N_TRAININGS = 2
+"""Of an architecture that was trained to the end: a short one, and the rest."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RivalConfig:
-    """Optuna's TPE with its Hyperband pruner, on the trainings of the table itself."""
+    """Optuna's TPE with its pruners, on the trainings of the table itself."""
 
     table: str
     """FILE.csv[.gz]:COLUMN, accuracies after a short training. Each is charged its part of a full
     one, and a full one after it the rest."""
     epochs: tuple[int, int]
-    """Of a short and of a full training: Hyperband's resources, and what a charge is shared by."""
+    """Of a short and of a full training: a pruner's resources, and how a charge is divided."""
     trials: int = 400
     """Distinct architectures."""
     seeds: int = 12
-    """Searches: they take seconds, and much depends on luck."""
+    """Searches with each pruner: they take a minute, and much depends on luck."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +67,7 @@ class Found:
     method: str
     seed: int
     n_verified: int
-    """True accuracies so far, those of anchors included."""
+    """True accuracies so far; those of anchors are some if their trainings are no short ones."""
     seconds: float
     """Everything that was spent so far, charges included."""
     charged: float
@@ -80,7 +84,7 @@ def benchmark_search(
     *,
     progress: Progress = silent,
 ) -> list[Found]:
-    """Run both methods, and write `regret.csv` and `regret.html`; go on with what was stopped.
+    """Run all methods, and write `regret.csv` and `regret.html`; go on with what was stopped.
 
     Args:
         config: Of the search; its seed is replaced.
@@ -96,14 +100,14 @@ def benchmark_search(
     if config.truth.table is None:
         raise InvalidConfigError("a search benchmark needs truth.table, got none")
     check_settings(folder / REGRET, {"search": asdict(config), "rival": asdict(rival)})
+    (folder / REGRET).touch()  # runs are kept from here on, so the settings must stay
     run = prepare(config, folder)
     assert isinstance(run.truth, ChargedTable)
     found: list[Found] = []
-    for seed in range(rival.seeds):
-        own = folder / f"rival-{seed}"
-        _search_table(run, rival, own, seed, progress=within("rival", progress))
-        found += follow_rival(seed, own, run.truth.best, rival)
-    _write(folder, found)
+    for pruner, seed in product(RIVALS, range(rival.seeds)):
+        own = folder / f"{pruner}-{seed}"
+        _search_table(run, rival, pruner, own, seed, progress=within(RIVALS[pruner], progress))
+        found += follow_rival(RIVALS[pruner], seed, own, run.truth.best)
     for seed in seeds:
         own = folder / f"nasgtn-{seed}"
         if own.exists():
@@ -155,17 +159,17 @@ def follow(seed: int, folder: Path, best: float) -> list[Found]:
     return rows
 
 
-def follow_rival(seed: int, folder: Path, best: float, rival: RivalConfig) -> list[Found]:
-    """Tell the same of the rival's search: a true accuracy is one of a full training."""
+def follow_rival(method: str, seed: int, folder: Path, best: float) -> list[Found]:
+    """Tell the same of a rival's search: a true accuracy is one of a full training."""
     rows: list[Found] = []
     charged, highest = 0.0, 0.0
     for one in read_records(folder / PROXY):
         charged += one.seconds
-        if one.score is not None and one.curve[-1][0] == rival.epochs[1]:
+        if one.score is not None and len(one.curve) == N_TRAININGS:
             highest = max(highest, one.score)
             rows.append(
                 Found(
-                    method=RIVAL,
+                    method=method,
                     seed=seed,
                     n_verified=len(rows) + 1,
                     seconds=charged,
@@ -223,9 +227,9 @@ class _Trainings:
 
 
 def _search_table(
-    run: Run, rival: RivalConfig, folder: Path, seed: int, *, progress: Progress
+    run: Run, rival: RivalConfig, pruner: str, folder: Path, seed: int, *, progress: Progress
 ) -> None:
-    """Search as the rival does, all its trainings being looked up."""
+    """Search as a rival does, all its trainings being looked up."""
     share = rival.epochs[0] / rival.epochs[1]
     truth = run.config.truth
     short = replace(
@@ -237,7 +241,16 @@ def _search_table(
     first = load_truth(replace(run.config, truth=short), run.space, run.splits)
     assert isinstance(first, ChargedTable)
     assert isinstance(run.truth, ChargedTable)
-    settings = SearchConfig(trials=rival.trials, sampler="tpe", prune=True, pruner="hyperband")
+    settings = replace(
+        run.config.search,
+        trials=rival.trials,
+        sampler="tpe",
+        prune=True,
+        pruner=pruner,
+        gate=0.0,
+        workers=1,
+        storage=None,
+    )
     folder.mkdir(parents=True, exist_ok=True)
     problem = Problem(
         space=run.space,
@@ -248,9 +261,6 @@ def _search_table(
         device=run.device,
         rungs=rival.epochs,
     )
-    search(
-        problem,
-        settings,
-        study_place(settings, folder, file=STUDY, journal=JOURNAL),
-        progress=progress,
-    )
+    place = study_place(settings, folder, file=STUDY, journal=JOURNAL)
+    with disk_errors(folder):
+        search(problem, settings, place, progress=progress)

@@ -130,7 +130,7 @@ def _best_of_shortlist(run: Run, pool: Pool, progress: Progress) -> list[Evaluat
     """Train a shortlist as the anchors, and choose the candidates from it by what was found."""
     config, folder = run.config.verification, run.folder
     merit = load_merit(run.config, run.space, run.splits, run.truth)
-    anchors = {*map(_id, read_anchors(folder))}  # have had that training
+    anchors = {*map(_id, read_records(folder / ANCHORS))}  # have had that training
     for shortlist, _ in _choose_in_rounds(run, pool, config.shortlist):
         evaluate_anchors(
             merit,

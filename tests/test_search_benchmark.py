@@ -11,7 +11,7 @@ from nasgtn.errors import ArtefactError
 from nasgtn.records import Evaluation, read_records, write_records
 from nasgtn.search_benchmark import (
     NASGTN,
-    RIVAL,
+    RIVALS,
     RivalConfig,
     benchmark_search,
     cost_to_reach,
@@ -74,8 +74,7 @@ def test_the_rival_knows_a_true_accuracy_after_a_full_training_alone(tmp_path: P
     short = replace(record("training", "a", 0.6, 6), curve=((12, 0.6),))
     full = replace(record("training", "b", 0.8, 100), curve=((12, 0.7), (200, 0.8)))
     write_records(tmp_path / "proxy.jsonl", [short, full, short, full])
-    rival = RivalConfig(table="file.csv:short", epochs=(12, 200))
-    found = follow_rival(0, tmp_path, 0.9, rival)
+    found = follow_rival("any", 0, tmp_path, 0.9)
     assert [one.seconds for one in found] == [106, 212]
     assert [one.n_verified for one in found] == [1, 2]
     assert found[0].regret == pytest.approx(0.1)
@@ -116,7 +115,8 @@ def test_both_methods_search_one_table_and_go_on_where_they_stopped(
     methods = [one.method for one in found]
     assert 3 <= methods.count(NASGTN) <= 5  # a candidate may be an anchor
     assert found[-1].charged == methods.count(NASGTN) * 50
-    assert {one.seed for one in found if one.method == RIVAL} == {0, 1}
+    for rival_name in RIVALS.values():
+        assert {one.seed for one in found if one.method == rival_name} == {0, 1}
     with pytest.raises(ArtefactError, match="same settings"):
         benchmark_search(config, replace(rival, trials=9), [1], out)
     assert min(one.regret for one in found) >= 0
@@ -125,6 +125,6 @@ def test_both_methods_search_one_table_and_go_on_where_they_stopped(
             one.regret for one in found
         ]
     assert "Plotly.newPlot" in (out / "regret.html").read_text()
-    records = read_records(out / "rival-1" / "proxy.jsonl")
+    records = read_records(out / "halving-1" / "proxy.jsonl")
     assert len({one.architecture_id for one in records}) == len(records) == 12
     assert {(one.curve[-1][0], one.seconds) for one in records} == {(10, 2.5), (200, 50.0)}

@@ -127,10 +127,48 @@ def test_a_run_that_stopped_in_its_shortlist_comes_to_the_same_end(
     assert candidates_of(copied) == before
 
 
-def test_more_candidates_than_the_shortlist_has_are_refused(copied: Path) -> None:
-    assert verify(copied, candidates=3).n_verified >= 3
-    with pytest.raises(InvalidConfigError, match=r"shortlist must be 0, or at least"):
-        verify(copied, candidates=SHORTLIST + 1)
+def test_more_candidates_than_the_shortlist_has_lengthen_it(copied: Path) -> None:
+    before = len(records_of(copied, "shortlist"))
+    assert verify(copied, candidates=SHORTLIST + 3).n_verified >= SHORTLIST + 3
+    assert len(records_of(copied, "shortlist")) >= before
+
+
+POOLED_SPACE = '''"""Networks that need 4x4 pixels."""
+
+from torch import nn
+
+
+def build(trial, task):
+    width = trial.suggest_int("width", 4, 16)
+    return nn.Sequential(
+        nn.Conv2d(task.n_channels, width, 3, padding=1),
+        nn.MaxPool2d(4),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(width, task.n_classes),
+    )
+'''
+
+
+def test_a_space_that_short_trainings_cannot_use_is_refused_before_any(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_toy_archive(tmp_path / "toy.npz")
+    (tmp_path / "pooled.py").write_text(POOLED_SPACE)
+    given = (
+        *("--dataset", str(tmp_path / "toy.npz"), "--space", str(tmp_path / "pooled.py")),
+        *(*QUICK, "--quiet", "--set", "anchors.max_steps=1", "--set", "anchors.image_size=2"),
+    )
+    for command in (
+        ["search", *given, "--run", str(tmp_path / "run")],
+        ["train-generator", *given, "--out", str(tmp_path / "generator")],
+    ):
+        assert command_line(command) == 1
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert "pooled" in error
+    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "generator" / "anchors.jsonl").exists()
 
 
 @pytest.mark.parametrize(
@@ -144,6 +182,14 @@ def test_more_candidates_than_the_shortlist_has_are_refused(copied: Path) -> Non
             {"anchors": {"max_steps": 3}, "verification": {"shortlist": 2, "candidates": 3}},
             r"verification\.shortlist must be 0, or at least as many as verification\.candidates, "
             r"3, got 2",
+        ),
+        (
+            {"anchors": {"max_steps": 600}},
+            r"anchors\.max_steps must be 0, or below the training\.max_steps .*, 600, got 600",
+        ),
+        (
+            {"anchors": {"max_steps": 60}, "verification": {"rounds": 2}},
+            r"verification\.rounds must be 1 with anchors\.max_steps .* got 2",
         ),
         ({"anchors": {"image_size": 8}}, r"need anchors\.max_steps above 0, got 0"),
         ({"anchors": {"max_steps": -1}}, r"anchors\.max_steps must be at least 0, got -1"),

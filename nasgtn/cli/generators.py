@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasgtn.anchors import draw_anchors, evaluate_anchors, short_seed
-from nasgtn.artefacts import ANCHORS, GENERATOR_WEIGHTS
+from nasgtn.artefacts import ANCHORS, CONFIG, GENERATOR_WEIGHTS
 from nasgtn.audit import audit
 from nasgtn.cli.tasks import describe_architecture, read_architectures, space_of, splits_of
-from nasgtn.configuration import pick_device, save_config, versions
+from nasgtn.configuration import pick_device, read_config, save_config, versions
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError
 from nasgtn.evaluation import evaluate
@@ -31,7 +31,7 @@ def train_into(config: "RunConfig", folder: Path, *, progress: Progress) -> Trai
     """Train a generator into a folder; a folder where that was stopped is carried on.
 
     Raises:
-        ArtefactError: The folder has a trained generator already.
+        ArtefactError: The folder has a trained generator, or was begun with other settings.
     """
     if (folder / GENERATOR_WEIGHTS).exists():
         raise ArtefactError(f"--out must be a folder without a generator, but {folder} has one")
@@ -39,6 +39,11 @@ def train_into(config: "RunConfig", folder: Path, *, progress: Progress) -> Trai
     space.check(splits.task, seed=config.seed)
     hold_out(space, config.gtn.meta_training.hold_out, splits.task)  # refused before any work
     load_truth(config, space, splits)  # this too
+    if (folder / CONFIG).exists() and read_config(folder / CONFIG) != config:
+        raise ArtefactError(
+            f"{folder} must be carried on with the settings that it was begun with, see its "
+            f"{CONFIG}; choose another folder for others"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     save_config(config, folder, {VERSIONS: versions()})
     return train_on(config, space, splits, folder, progress=progress)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nasgtn.anchors import AnchorConfig
 from nasgtn.cli.comparing import settings_of, truth_of
 from nasgtn.cli.generators import kept_generator
 from nasgtn.cli.tasks import space_of, splits_of
@@ -59,7 +58,9 @@ def run_transfer(config: "RunConfig", request: Request, *, progress: Progress) -
     parts = {
         str(family): only(space, family) for family in families_by(space, request.by, splits.task)
     }
-    config = replace(config, anchors=AnchorConfig(n=0))  # families are compared by data alone
+    config = replace(
+        config, anchors=replace(config.anchors, n=0)
+    )  # families are compared by data alone
     truth = truth_of(config, request.truth, space, splits)
     if request.out is not None:
         request.out.touch()  # generators are kept from here on, so the settings must stay

@@ -31,6 +31,7 @@ CHOOSING = (CALIBRATED, FUSED)
 """Scores that are put together from the proxy and others; the first that is there chooses."""
 GENERATOR_STAGES = ("anchors", "meta_training")
 """What the generator costs: the anchors that it learns from, and its own training."""
+SHORTLIST_STAGE = "shortlist"
 INTERVAL_SEED = 0
 """Of the bootstrap, so that a report can be made again with the same numbers."""
 
@@ -90,8 +91,8 @@ class Costs:
     full_seconds: float | None
     """Mean of one full training."""
     speed_up: float | None
-    """All candidates trained in full, over the generator's training (its anchors' included) plus
-    their proxy scores."""
+    """All candidates trained in full, over the generator's training (its anchors' included), their
+    proxy scores and the short trainings of a shortlist."""
     speed_up_without_generator: float | None
     break_even: int | None
     """Candidates from which the generator has paid for itself; None where it never does."""
@@ -345,16 +346,16 @@ def _costs(data: RunData) -> Costs:
     proxy = _mean(record.seconds for record in data.proxy if record.score is not None)
     full = _mean(record.seconds for record in data.verification if record.score is not None)
     n = len(data.proxy)
-    generator = sum(data.costs.get(stage, 0.0) for stage in GENERATOR_STAGES)
+    once = sum(data.costs.get(stage, 0.0) for stage in (*GENERATOR_STAGES, SHORTLIST_STAGE))
     saved = full - proxy if proxy is not None and full is not None else 0.0
     return Costs(
         stages=dict(data.costs),
         n_candidates=n,
         proxy_seconds=proxy,
         full_seconds=full,
-        speed_up=n * full / (generator + n * proxy) if proxy and full else None,
+        speed_up=n * full / (once + n * proxy) if proxy and full else None,
         speed_up_without_generator=full / proxy if proxy and full else None,
-        break_even=math.ceil(generator / saved) if saved > 0 else None,
+        break_even=math.ceil(once / saved) if saved > 0 else None,
     )
 
 

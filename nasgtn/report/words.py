@@ -9,7 +9,15 @@ from nasgtn.ranking import Interval
 from nasgtn.report.data import RunData
 from nasgtn.report.foresight import Forecast, share_within, spread
 from nasgtn.report.pareto import Front
-from nasgtn.report.summary import CHOOSING, GENERATOR_STAGES, Costs, Counts, Summary, Verified
+from nasgtn.report.summary import (
+    CHOOSING,
+    GENERATOR_STAGES,
+    SHORTLIST_STAGE,
+    Costs,
+    Counts,
+    Summary,
+    Verified,
+)
 
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -128,7 +136,7 @@ def _no_winner(summary: Summary) -> str:
         return "No winner: every training of the verification failed."
     if summary.best_scores:
         return (
-            "No winner yet: nothing was verified, so no architecture was trained on real data. "
+            "No winner yet: nothing was verified, so no true accuracy is known. "
             "Below are those with the highest proxy scores."
         )
     if summary.counts.n_trials or summary.counts.n_distinct:
@@ -220,12 +228,13 @@ def choice_in_words(data: RunData, summary: Summary) -> str:
     """Say how well the score orders that the candidates were chosen by, if not the proxy alone."""
     rows = {row.name: row for row in summary.estimators}
     found = [rows[name] for name in CHOOSING if name in rows]
-    if not found or data.config.get("verification", {}).get("score") != "fused":
-        return ""
+    verification = data.config.get("verification", {})
     what, after = "The candidates were", ""
-    if data.shortlist:
+    if verification.get("shortlist"):
         what = "A shortlist was"
         after = " The candidates are its best by trainings as short as the anchors'."
+    if not found or verification.get("score") != "fused":
+        return f"{what} chosen by the proxy's score.{after}" if after else ""
     said = f"{what} chosen by the {found[0].name} score"
     rho, bounds = found[0].agreement.spearman, found[0].agreement.spearman_interval
     if rho is None:
@@ -304,11 +313,14 @@ def cost_in_words(costs: Costs) -> str:
         return "No proxy score was computed, so there is no cost to compare."
     anchors, generator = (costs.stages.get(stage, 0.0) for stage in GENERATOR_STAGES)
     generator += anchors
-    n, spent = costs.n_candidates, generator + costs.n_candidates * costs.proxy_seconds
+    shortlist = costs.stages.get(SHORTLIST_STAGE, 0.0)
+    n = costs.n_candidates
+    spent = generator + n * costs.proxy_seconds + shortlist
     said = (
         f"Scoring {plural(n, 'architecture')} took {duration(spent)}, "
         f"{duration(generator)} of it to train the generator"
-        + (f", its anchors included ({duration(anchors)})." if anchors else ".")
+        + (f", its anchors included ({duration(anchors)})" if anchors else "")
+        + (f", and {duration(shortlist)} for a shortlist's short trainings." if shortlist else ".")
     )
     if costs.full_seconds is None or costs.speed_up is None:
         return said

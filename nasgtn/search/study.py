@@ -166,7 +166,7 @@ def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
 def _pruner(config: SearchConfig, rungs: Sequence[int]) -> optuna.pruners.BasePruner:
     if not config.prune or len(rungs) < 2:
         return optuna.pruners.NopPruner()
-    factor = max(2, round(rungs[1] / rungs[0]))
+    factor = max(2, rungs[1] // rungs[0])  # rounded up, Hyperband would have one bracket alone
     if config.pruner == "halving":
         return optuna.pruners.SuccessiveHalvingPruner(
             min_resource=rungs[0], reduction_factor=factor
