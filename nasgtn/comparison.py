@@ -23,11 +23,11 @@ from nasgtn.estimates import (
     mean_scores,
     rung_estimates,
 )
-from nasgtn.evaluation import Evaluator, evaluate
+from nasgtn.evaluation import Evaluator, Named, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.proxy import ProxyConfig, RealBudget, RealSteps
 from nasgtn.fusion import calibrate, summed_log_ranks, weightings
-from nasgtn.gtn import GtnConfig
+from nasgtn.gtn import CHOICES, GtnConfig
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
 from nasgtn.ranking import spearman
@@ -124,7 +124,8 @@ def make_estimator(
         space: Where the architectures come from.
         splits: Its test part is never read.
         config: How the proxy scores; `real:N` follows it.
-        gtn: Its optimiser, batch size and size of the images hold for `real:N` too.
+        gtn: Its batch size and size of the images hold for `real:N` too, and its optimiser; where
+            anchors choose that, the better one by the truth.
 
     Raises:
         UnknownNameError: There is no such estimator.
@@ -135,15 +136,18 @@ def make_estimator(
         found = RealBudget.read(name, gtn.curriculum.batch_size)
         rate = found.learning_rate
         small = splits.shrunk(gtn.image_size)
-        made = {
-            one: RealSteps(space, small, found._replace(learning_rate=one), config, gtn.inner_loop)
-            for one in (RATES if rate is None else (rate,))
-        }
+        settings: dict[str | None, Evaluator] = {}
+        is_open = rate is None and gtn.choose_optimiser and gtn.inner_loop in CHOICES
+        rules = CHOICES if is_open else (gtn.inner_loop,)
+        for rule, one in product(rules, RATES if rate is None else (rate,)):
+            steps = RealSteps(space, small, found._replace(learning_rate=one), config, rule)
+            tag = "" if rule == rules[0] else f", {rule.optimiser}"
+            settings[f"learning rate {one:g}{tag}" if rate is None else None] = Named(
+                f"{steps.name}{tag}", steps
+            )
         return Estimator(
             name=name,
-            settings={f"learning rate {one:g}": steps for one, steps in made.items()}
-            if rate is None
-            else {None: made[rate]},
+            settings=settings,
             metrics=() if config.metric else TUNED_METRICS,
         )
     if name not in ZERO_COST:

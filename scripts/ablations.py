@@ -32,11 +32,12 @@ FASHION = "../shared/data/fashion_mnist.npz"
 BENCHMARKS: dict[str, tuple[object, ...]] = {
     "digits_convnet": (
         *("--dataset", "digits", "--space", "convnet", "--architectures", 96),
-        *("--truth-seeds", 3),
+        *("--truth-seeds", 3, "--set", "gtn.choose_optimiser=false"),
     ),
     "fashion_mlp": (
         *("--dataset", FASHION, "--space", "mlp", "--architectures", 64, "--truth-seeds", 2),
         *("--set", "data.image_size=14", "--set", "data.max_images=2000"),
+        *("--set", "gtn.choose_optimiser=false"),
     ),
 }
 """What the truth depends on; its evaluations are kept in results/benchmarks/NAME/."""
@@ -55,6 +56,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "rank term of weight 1": (f"{META}.rank_weight=1",),
     "anchors ordered by late training loss": (f"{META}.rank_score=late_training_loss",),
     "Adam": (f"{INNER}.optimiser=adam", f"{INNER}.learning_rate=0.02", f"{INNER}.momentum=0.7"),
+    "optimiser chosen by anchors": ("gtn.choose_optimiser=true",),
     "SGD": (
         *(f"{INNER}.optimiser=sgd", f"{INNER}.relative=false"),
         *(f"{INNER}.learning_rate=0.1", f"{INNER}.momentum=0.5"),

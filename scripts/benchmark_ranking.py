@@ -26,7 +26,8 @@ FITTING = (  # anchors are ordered by how well a learner fits the last synthetic
     *("--set", "gtn.meta_training.probe_every=8", "--set", "gtn.meta_training.save_every=30"),
 )
 
-A_BATCH_A_STEP = ("--set", "gtn.curriculum.n_batches=0")
+MUON = ("--set", "gtn.choose_optimiser=false")
+A_BATCH_A_STEP = ("--set", "gtn.curriculum.n_batches=0", *MUON)
 CHARGE = ("--set", "truth.seconds=7200")  # stated rate: two hours a training in a table
 BENCHMARKS: dict[str, tuple[object, ...]] = {
     "digits_convnet": (
@@ -57,7 +58,7 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
         *(*ANCHORS, *FITTING),
         *("--set", "space.options.channels=8", "--set", "gtn.image_size=16"),
         *("--set", "gtn.curriculum.n_steps=8", "--set", "gtn.curriculum.n_batches=1"),
-        *("--set", "gtn.inner_loop.learning_rate=0.005"),  # one batch, memorised slowly
+        *(*MUON, "--set", "gtn.inner_loop.learning_rate=0.005"),  # one batch, memorised slowly
         *("--set", "gtn.meta_training.n_meta_steps=60", "--set", "proxy.n_seeds=2"),
     ),
 }

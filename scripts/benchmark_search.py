@@ -37,6 +37,7 @@ CONFIG: dict[str, Any] = {
     "anchors": {"n": 24, "max_steps": 512, "image_size": 16},
     "gtn": {
         "image_size": 8,
+        "choose_optimiser": False,
         "curriculum": {"n_steps": 32, "n_batches": 0},
         "meta_training": {
             "n_meta_steps": 120,

@@ -282,6 +282,7 @@ def truth_of(
 LATER = (
     ("proxy", "rungs"),
     ("gtn", "curriculum", "n_batches"),
+    ("gtn", "choose_optimiser"),
     ("anchors", "max_steps"),
     ("anchors", "image_size"),
 )

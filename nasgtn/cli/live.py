@@ -18,6 +18,7 @@ from nasgtn.status import Leader, leaders
 PATH = ("anchors", "meta-training", "search", "verification")
 """The stages of a run, in order."""
 INSIDE = {
+    "optimiser": "meta-training",
     "warm start": "meta-training",
     "shortlist": "verification",
     "baselines": "verification",

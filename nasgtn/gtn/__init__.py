@@ -12,6 +12,7 @@ from nasgtn.gtn.inner_loop import (
 )
 from nasgtn.gtn.learner import Learner
 from nasgtn.gtn.meta_training import MetaStep, MetaTraining, MetaTrainingConfig, Taught, teach
+from nasgtn.gtn.optimiser_choice import CHOICES, choose_inner_loop
 from nasgtn.gtn.optimisers import InnerLoopConfig
 from nasgtn.gtn.scores import late_steps, soft_accuracy
 from nasgtn.gtn.synthesis import Gtn, SynthesisConfig
@@ -20,6 +21,7 @@ from nasgtn.gtn.training import train_generator
 from nasgtn.gtn.warm_start import WarmStartConfig, warm_start
 
 __all__ = [
+    "CHOICES",
     "VARIANTS",
     "Curriculum",
     "CurriculumConfig",
@@ -38,6 +40,7 @@ __all__ = [
     "TrainedGenerator",
     "Unrolled",
     "WarmStartConfig",
+    "choose_inner_loop",
     "in_turn",
     "late_steps",
     "load_generator",

@@ -41,6 +41,10 @@ class GtnConfig:
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
     inner_loop: InnerLoopConfig = field(default_factory=InnerLoopConfig)
+    choose_optimiser: bool = True
+    """Take Adam in place of Muon where it orders the anchors better (eight or more) after as many
+    steps on real images; only where `inner_loop` is as by default. A trained generator's
+    `inner_loop` says what was chosen."""
     warm_start: WarmStartConfig = field(default_factory=WarmStartConfig)
     meta_training: MetaTrainingConfig = field(default_factory=MetaTrainingConfig)
 

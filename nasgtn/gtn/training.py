@@ -12,6 +12,7 @@ from torch import Tensor
 from nasgtn.artefacts import META_CHECKPOINT, META_TRAINING, write_text
 from nasgtn.data import Splits
 from nasgtn.gtn.meta_training import MetaStep, MetaTraining
+from nasgtn.gtn.optimiser_choice import choose_inner_loop
 from nasgtn.gtn.selection import Jury
 from nasgtn.gtn.synthesis import Gtn
 from nasgtn.gtn.trained import (
@@ -46,7 +47,8 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
 ) -> TrainedGenerator:
     """Train a generator whose synthetic batches teach the networks of `space`.
 
-    Learns from the training part alone. Where there are anchors, the generator also learns to
+    Learns from the training part alone. The optimiser of the learners is chosen first, see
+    `choose_inner_loop`. Where there are anchors, the generator also learns to
     make them score in the order of their merits; some of them are held out and choose, by their
     scores on real images (validation ones first), which state is kept, and when to stop. Runs on
     the device of `splits`.
@@ -74,6 +76,18 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
     train = splits.train.resized(task.height, task.width)
     meta = config.meta_training
     n_held_out = round(len(anchors) * meta.held_out_anchors)
+    probe = splits.probe(JURY_IMAGES).resized(task.height, task.width)
+    inner_loop = choose_inner_loop(
+        config,
+        space,
+        task,
+        train,
+        probe,
+        anchors,
+        seed=derive_seed(seed, "optimiser"),
+        progress=progress,
+    )
+    config = replace(config, inner_loop=inner_loop)
     gtn = Gtn(task, config.synthesis, seed=derive_seed(seed, "gtn")).to(train.images.device)
     training = MetaTraining(
         gtn,
@@ -85,7 +99,7 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
     )
     jury = Jury(
         space=space,
-        probe=splits.probe(JURY_IMAGES).resized(task.height, task.width),
+        probe=probe,
         learned=anchors[n_held_out:],
         held_out=anchors[:n_held_out],
         score=meta.rank_score,
