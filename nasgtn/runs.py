@@ -132,6 +132,7 @@ def run_data(folder: Path) -> RunData:
         },
         learning_rates=synthetic.learning_rates.tolist() if synthetic else (),
         momenta=synthetic.momenta.tolist() if synthetic else (),
+        optimiser=generator.config.inner_loop.optimiser if generator else "",
         audit=read_audit(folder),
         latency_ms=_read_latency(folder),
         confusion=_read_confusion(folder),

@@ -41,6 +41,7 @@ def train_generator(out: Path, as_json: bool, quiet: bool, **values: object) -> 
         generator = train_into(config, out, progress=progress)
     fields = {
         "folder": out,
+        "optimiser": generator.config.inner_loop.optimiser,
         "meta_steps": generator.meta_steps,
         "seconds": generator.seconds,
     }

@@ -53,6 +53,8 @@ class RunData:
     learning_rates: Sequence[float] = ()
     """Of the inner loop, one a step, as learned."""
     momenta: Sequence[float] = ()
+    optimiser: str = ""
+    """Of the inner loop, as set or as the anchors chose."""
     audit: Audit | None = None
     """Of the synthetic data, where it was made."""
     gaps: Sequence[str] = ()
