@@ -56,7 +56,7 @@ class RivalConfig:
     """Of a short and of a full training: a pruner's resources, and how a charge is divided."""
     trials: int = 400
     """Distinct architectures."""
-    seeds: int = 12
+    seeds: int = 8
     """Searches with each pruner: they take a minute, and much depends on luck."""
 
 
