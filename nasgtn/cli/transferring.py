@@ -58,9 +58,11 @@ def run_transfer(config: "RunConfig", request: Request, *, progress: Progress) -
     parts = {
         str(family): only(space, family) for family in families_by(space, request.by, splits.task)
     }
-    config = replace(
-        config, anchors=replace(config.anchors, n=0)
-    )  # families are compared by data alone
+    config = replace(  # families are compared by data alone, with one optimiser
+        config,
+        anchors=replace(config.anchors, n=0),
+        gtn=replace(config.gtn, choose_optimiser=False),
+    )
     truth = truth_of(config, request.truth, space, splits)
     if request.out is not None:
         request.out.touch()  # generators are kept from here on, so the settings must stay

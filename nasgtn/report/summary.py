@@ -31,7 +31,6 @@ CHOOSING = (CALIBRATED, FUSED)
 """Scores that are put together from the proxy and others; the first that is there chooses."""
 GENERATOR_STAGES = ("anchors", "meta_training")
 """What the generator costs: the anchors that it learns from, and its own training."""
-SHORTLIST_STAGE = "shortlist"
 INTERVAL_SEED = 0
 """Of the bootstrap, so that a report can be made again with the same numbers."""
 
@@ -277,7 +276,7 @@ def _gains(
 
 def _forecasts(data: RunData, verified: Sequence[Verified]) -> tuple[Forecast, ...]:
     if data.has_short_anchors:
-        return ()  # ranks among short trainings foretell those among short trainings
+        return ()  # what was foretold are ranks among short trainings
     truths = {
         v.architecture_id: Truth(
             description=v.description,
@@ -346,7 +345,7 @@ def _costs(data: RunData) -> Costs:
     proxy = _mean(record.seconds for record in data.proxy if record.score is not None)
     full = _mean(record.seconds for record in data.verification if record.score is not None)
     n = len(data.proxy)
-    once = sum(data.costs.get(stage, 0.0) for stage in (*GENERATOR_STAGES, SHORTLIST_STAGE))
+    once = sum(data.costs.get(stage, 0.0) for stage in (*GENERATOR_STAGES, "shortlist"))
     saved = full - proxy if proxy is not None and full is not None else 0.0
     return Costs(
         stages=dict(data.costs),

@@ -12,7 +12,6 @@ from nasgtn.report.pareto import Front
 from nasgtn.report.summary import (
     CHOOSING,
     GENERATOR_STAGES,
-    SHORTLIST_STAGE,
     Costs,
     Counts,
     Summary,
@@ -313,7 +312,7 @@ def cost_in_words(costs: Costs) -> str:
         return "No proxy score was computed, so there is no cost to compare."
     anchors, generator = (costs.stages.get(stage, 0.0) for stage in GENERATOR_STAGES)
     generator += anchors
-    shortlist = costs.stages.get(SHORTLIST_STAGE, 0.0)
+    shortlist = costs.stages.get("shortlist", 0.0)
     n = costs.n_candidates
     spent = generator + n * costs.proxy_seconds + shortlist
     said = (
