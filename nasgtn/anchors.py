@@ -86,9 +86,14 @@ class ValidatedTruth:
         )
 
 
-def short_seed(config: AnchorConfig, seed: int) -> int:
-    """Derive the seed of short trainings: each kind has its own, so that no two are mixed up."""
-    return derive_seed(seed, "short training", config.max_steps, config.image_size)
+def merit_seed(config: AnchorConfig, seed: int, *, full: int) -> int:
+    """Choose the seed of the anchors' trainings: `full`, or one of its own for each short kind.
+
+    So no two kinds are mixed up where records of another generator are taken over.
+    """
+    if config.are_short:
+        return derive_seed(seed, "short training", config.max_steps, config.image_size)
+    return full
 
 
 def read_anchors(folder: Path) -> list[Evaluation]:

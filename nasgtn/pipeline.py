@@ -46,7 +46,7 @@ from nasgtn.search import (
     comparable,
     search,
 )
-from nasgtn.stages import merit_seed, problem_of, verification_stage
+from nasgtn.stages import anchor_seed, problem_of, verification_stage
 from nasgtn.status import RunStatus, status
 
 __all__ = [
@@ -190,7 +190,7 @@ def _anchor_stage(run: Run, progress: Progress) -> list[Evaluation]:
         load_merit(run.config, run.space, run.splits, run.truth, run.folder / ANCHOR_WEIGHTS),
         draw_anchors(run.space, run.splits.task, run.config.anchors.n, seed=run.config.seed),
         run.folder / ANCHORS,
-        seed=merit_seed(run),
+        seed=anchor_seed(run),
         progress=progress,
     )
 

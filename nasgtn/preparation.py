@@ -66,7 +66,7 @@ def prepare(config: RunConfig, folder: Path) -> Run:
     _check_space(space, splits.task, config.seed)
     _check_shrunk(space, splits.task, config.gtn.image_size, "gtn", seed=config.seed)
     if config.generator is None or config.verification.shortlist:
-        _check_short(config, space, splits.task)
+        check_short(config, space, splits.task)
     if config.generator is None:  # what leaves nothing is refused here
         hold_out(space, config.gtn.meta_training.hold_out, splits.task)
         config.gtn.curriculum.different_batches(splits.task.n_classes)
@@ -145,7 +145,6 @@ def load_merit(
         folder: Gets the weights of anchors that are trained as verification does.
     """
     if config.anchors.are_short:
-        _check_short(config, space, splits.task)
         return short_merit(config.anchors, config.training, space, splits)
     return merit_of(truth, folder)
 
@@ -163,7 +162,7 @@ def _check_space(space: SearchSpace, task: Task, seed: int) -> None:
     raise errors[0]
 
 
-def _check_short(config: RunConfig, space: SearchSpace, task: Task) -> None:
+def check_short(config: RunConfig, space: SearchSpace, task: Task) -> None:
     """Refuse a space that cannot be trained on the images of short trainings."""
     size, small = config.anchors.image_size, task.shrunk(config.anchors.image_size)
     if small != task:

@@ -32,7 +32,7 @@ from nasgtn.facts import read_toml
 from nasgtn.pipeline import resume, run_search
 from nasgtn.preparation import Run, disk_errors, load_truth, prepare
 from nasgtn.progress import Progress, silent, within
-from nasgtn.records import read_records
+from nasgtn.records import Evaluation, read_records
 from nasgtn.report.regret import render_regret
 from nasgtn.search import Problem, search, study_place
 from nasgtn.spaces import Architecture
@@ -141,38 +141,33 @@ def follow(seed: int, folder: Path, best: float) -> list[Found]:
     true = [] if are_short else anchors
     known = {one.architecture_id for one in true}
     new = [one for one in read_records(folder / VERIFICATION) if one.architecture_id not in known]
-    rows: list[Found] = []
-    charged, highest = 0.0, 0.0
-    for spent, one in [*((0.0, one) for one in true), *((before, one) for one in new)]:
-        charged += one.seconds
-        highest = max(highest, one.score or 0.0)
-        rows.append(
-            Found(
-                method=NASGTN,
-                seed=seed,
-                n_verified=len(rows) + 1,
-                seconds=spent + charged,
-                charged=charged,
-                regret=best - highest,
-            )
-        )
-    return rows
+    spent = [*((0.0, one) for one in true), *((before, one) for one in new)]
+    return _found(NASGTN, seed, [(seconds, one, True) for seconds, one in spent], best)
 
 
 def follow_rival(method: str, seed: int, folder: Path, best: float) -> list[Found]:
     """Tell the same of a rival's search: a true accuracy is one of a full training."""
+    records = read_records(folder / PROXY)
+    told = [(0.0, one, len(one.curve) == N_TRAININGS) for one in records]
+    return _found(method, seed, told, best)
+
+
+def _found(
+    method: str, seed: int, told: Sequence[tuple[float, Evaluation, bool]], best: float
+) -> list[Found]:
+    """Sum up what was told: seconds beside the charges, a training, whether it is a true one."""
     rows: list[Found] = []
     charged, highest = 0.0, 0.0
-    for one in read_records(folder / PROXY):
+    for spent, one, is_true in told:
         charged += one.seconds
-        if one.score is not None and len(one.curve) == N_TRAININGS:
-            highest = max(highest, one.score)
+        if is_true:
+            highest = max(highest, one.score or 0.0)
             rows.append(
                 Found(
                     method=method,
                     seed=seed,
                     n_verified=len(rows) + 1,
-                    seconds=charged,
+                    seconds=spent + charged,
                     charged=charged,
                     regret=best - highest,
                 )

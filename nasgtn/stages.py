@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from nasgtn.anchors import evaluate_anchors, read_anchors, short_seed
+from nasgtn.anchors import evaluate_anchors, merit_seed, read_anchors
 from nasgtn.artefacts import ANCHORS, BASELINES, CONTROL, PROXY, SHORTLIST, VERIFICATION
 from nasgtn.candidacy import FUSIONS, Pool, fused_records, rate
 from nasgtn.evaluation import Evaluator, evaluate
@@ -34,10 +34,9 @@ def verification_seed(run: Run, number: int) -> int:
     return derive_seed(run.config.seed, "verification", number)
 
 
-def merit_seed(run: Run) -> int:
+def anchor_seed(run: Run) -> int:
     """Derive the seed of the anchors' trainings: that of the first verification, if not short."""
-    short, seed = run.config.anchors, run.config.seed
-    return short_seed(short, seed) if short.are_short else verification_seed(run, 0)
+    return merit_seed(run.config.anchors, run.config.seed, full=verification_seed(run, 0))
 
 
 def verification_stage(run: Run, generator: TrainedGenerator, progress: Progress) -> None:
@@ -136,7 +135,7 @@ def _best_of_shortlist(run: Run, pool: Pool, progress: Progress) -> list[Evaluat
             merit,
             [run.space.architecture(one.choices) for one in shortlist if _id(one) not in anchors],
             folder / SHORTLIST,
-            seed=merit_seed(run),
+            seed=anchor_seed(run),
             progress=lambda _, done, total, note="": progress("shortlist", done, total, note),
         )
     found = _labels(run, {*map(_id, shortlist)})

@@ -231,10 +231,8 @@ def _wanted(config: Mapping[str, Any], folder: Path) -> tuple[dict[str, int], in
 
 def _short_trainings(config: Mapping[str, Any]) -> tuple[int, bool]:
     """Read how many architectures are shortlisted, and whether anchors train shortly."""
-    try:
-        return config["verification"]["shortlist"], config["anchors"]["max_steps"] > 0
-    except KeyError:  # a run that is older than these settings
-        return 0, False
+    shortlist = config["verification"].get("shortlist", 0)  # an older run has no such setting
+    return shortlist, config["anchors"].get("max_steps", 0) > 0
 
 
 def _stage(folder: Path, done: Mapping[str, int], wanted: Mapping[str, int]) -> str:

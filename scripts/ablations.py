@@ -5,12 +5,11 @@
 
 There are two groups: `default` and what differs from it in one setting, and `a batch a step` (16
 different batches for 16 steps) with what depends on that; rows of the latter with other changes
-were measured when it was the default. Each row is
-`nasgtn compare` with three generators on the same architectures, truth and anchors, with the
-same seeds. Rows are kept in results/ablations/rows.jsonl and not measured again; table.csv beside
-it has them in order: medians over the generators, and each one's value; `differences` are Spearman
-less that of the group's first setting, generator by generator. table.md is the same, to be read.
-Generators lie in
+were measured when it was the default. Each row is `nasgtn compare` with three generators on the
+same architectures, truth and anchors, with the same seeds. Rows are kept in
+results/ablations/rows.jsonl and not measured again; table.csv beside it has them in order: medians
+over the generators, and each one's value; `differences` are Spearman less that of the group's
+first setting, generator by generator. table.md is the same, to be read. Generators lie in
 results/ablations/BENCHMARK/, out of git; a row that was stopped goes on there.
 """
 

@@ -53,7 +53,10 @@ CONFIG: dict[str, Any] = {
     },
     "search": {"trials": 400},
     "training": {  # of anchors and the shortlist alone: the table has the full ones
-        **{"batch_size": 64, "optimiser": "sgd", "learning_rate": 0.1, "weight_decay": 0.0005}
+        "batch_size": 64,
+        "optimiser": "sgd",
+        "learning_rate": 0.1,
+        "weight_decay": 0.0005,
     },
     "verification": {"candidates": 4, "control": 0, "rounds": 4, "shortlist": 32},
     "truth": {"table": f"{TABLE}:cifar10_test_200ep", "seconds": 3600 * HOURS},

@@ -1,10 +1,9 @@
 import csv
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 
 import pytest
-from command_line import TINY_SPACE, write_toy_archive
+from command_line import TINY_SPACE, write_tiny_table, write_toy_archive
 
 from nasgtn.configuration import config_from_mapping
 from nasgtn.errors import ArtefactError
@@ -86,9 +85,7 @@ def test_both_methods_search_one_table_and_go_on_where_they_stopped(
 ) -> None:
     write_toy_archive(tmp_path / "toy.npz")
     (tmp_path / "tiny.py").write_text(TINY_SPACE)
-    cells = product((4, 8, 12, 16), ("relu", "tanh"), (1, 4))
-    rows = [f"width={w} activation={a} pool={p},{50 + w + p},{40 + w}" for w, a, p in cells]
-    (tmp_path / "table.csv").write_text("\n".join(["name,test,short", *rows]) + "\n")
+    write_tiny_table(tmp_path / "table.csv")
     config = config_from_mapping(
         {
             "device": "cpu",

@@ -1,11 +1,10 @@
 """Short trainings: of anchors, and of a shortlist from which the candidates are chosen."""
 
 import shutil
-from itertools import product
 from pathlib import Path
 
 import pytest
-from command_line import QUICK, TINY_SPACE, write_toy_archive
+from command_line import QUICK, TINY_SPACE, write_tiny_table, write_toy_archive
 
 from nasgtn.cli.main import run as command_line
 from nasgtn.errors import InvalidConfigError
@@ -25,9 +24,7 @@ def args(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     folder = tmp_path_factory.mktemp("material")
     write_toy_archive(folder / "toy.npz")
     (folder / "tiny.py").write_text(TINY_SPACE)
-    cells = product((4, 8, 12, 16), ("relu", "tanh"), (1, 4))
-    rows = [f"width={w} activation={a} pool={p},{50 + w + p}.5" for w, a, p in cells]
-    (folder / "table.csv").write_text("\n".join(["name,test", *rows]) + "\n")
+    write_tiny_table(folder / "table.csv")
     settings = {
         "anchors.n": 8,
         "anchors.max_steps": N_STEPS,

@@ -1,11 +1,10 @@
 """A run whose accuracies come from a table: charged, told, and without weights."""
 
 import json
-from itertools import product
 from pathlib import Path
 
 import pytest
-from command_line import QUICK, TINY_SPACE, write_toy_archive
+from command_line import QUICK, TINY_SPACE, write_tiny_table, write_toy_archive
 
 from nasgtn.cli.main import run as command_line
 from nasgtn.pipeline import run_data
@@ -23,9 +22,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("material")
     write_toy_archive(folder / "toy.npz")
     (folder / "tiny.py").write_text(TINY_SPACE)
-    cells = product((4, 8, 12, 16), ("relu", "tanh"), (1, 4))
-    rows = [f"width={w} activation={a} pool={p},{50 + w + p}.5" for w, a, p in cells]
-    (folder / "table.csv").write_text("\n".join(["name,test", *rows]) + "\n")
+    write_tiny_table(folder / "table.csv")
     return folder
 
 

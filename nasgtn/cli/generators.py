@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasgtn.anchors import draw_anchors, evaluate_anchors, short_seed
+from nasgtn.anchors import draw_anchors, evaluate_anchors, merit_seed
 from nasgtn.artefacts import ANCHORS, CONFIG, GENERATOR_WEIGHTS
 from nasgtn.audit import audit
 from nasgtn.cli.tasks import describe_architecture, read_architectures, space_of, splits_of
@@ -17,7 +17,7 @@ from nasgtn.facts import VERSIONS
 from nasgtn.findings import Audit, write_audit
 from nasgtn.gtn import TrainedGenerator, load_generator
 from nasgtn.gtn import train_generator as train
-from nasgtn.preparation import load_merit, load_truth
+from nasgtn.preparation import check_short, load_merit, load_truth
 from nasgtn.progress import Progress
 from nasgtn.randomness import derive_seed
 from nasgtn.records import Evaluation
@@ -73,14 +73,12 @@ def train_on(
         progress: Told after each training and meta-step.
     """
     config.gtn.curriculum.different_batches(splits.task.n_classes)  # refused before any training
-    short = config.anchors
+    check_short(config, space, splits.task)  # this too
     anchors = evaluate_anchors(
         load_merit(config, space, splits, load_truth(config, space, splits)),
         draw_anchors(space, splits.task, config.anchors.n, seed=config.seed, exclude=exclude),
         folder and folder / ANCHORS,
-        seed=short_seed(short, config.seed)
-        if short.are_short
-        else derive_seed(config.seed, "anchors"),
+        seed=merit_seed(config.anchors, config.seed, full=derive_seed(config.seed, "anchors")),
         known=known,
         progress=progress,
     )

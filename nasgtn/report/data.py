@@ -71,6 +71,11 @@ class RunData:
         return None if table is None else str(table)
 
     @property
+    def has_shortlist(self) -> bool:
+        """Whether short trainings chose the candidates; those of it may all be of anchors."""
+        return bool(self.config.get("verification", {}).get("shortlist"))
+
+    @property
     def has_short_anchors(self) -> bool:
         """Whether the anchors' accuracies are those of short trainings, no true ones."""
         return bool(self.config.get("anchors", {}).get("max_steps"))

@@ -9,14 +9,7 @@ from nasgtn.ranking import Interval
 from nasgtn.report.data import RunData
 from nasgtn.report.foresight import Forecast, share_within, spread
 from nasgtn.report.pareto import Front
-from nasgtn.report.summary import (
-    CHOOSING,
-    GENERATOR_STAGES,
-    Costs,
-    Counts,
-    Summary,
-    Verified,
-)
+from nasgtn.report.summary import CHOOSING, GENERATOR_STAGES, Costs, Counts, Summary, Verified
 
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -227,12 +220,11 @@ def choice_in_words(data: RunData, summary: Summary) -> str:
     """Say how well the score orders that the candidates were chosen by, if not the proxy alone."""
     rows = {row.name: row for row in summary.estimators}
     found = [rows[name] for name in CHOOSING if name in rows]
-    verification = data.config.get("verification", {})
     what, after = "The candidates were", ""
-    if verification.get("shortlist"):
+    if data.has_shortlist:
         what = "A shortlist was"
         after = " The candidates are its best by trainings as short as the anchors'."
-    if not found or verification.get("score") != "fused":
+    if not found or data.config.get("verification", {}).get("score") != "fused":
         return f"{what} chosen by the proxy's score.{after}" if after else ""
     said = f"{what} chosen by the {found[0].name} score"
     rho, bounds = found[0].agreement.spearman, found[0].agreement.spearman_interval
