@@ -114,6 +114,20 @@ def test_anchors_of_a_comparison_are_looked_up_and_charged_too(
     assert seen.isdisjoint(record.architecture_id for record in read_records(out))
 
 
+def test_anchors_that_were_trained_and_those_of_a_table_are_kept_apart(
+    args: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    some = ("--estimators", "gtn", "--architectures", "3", "--truth", "train", "--json")
+    without_table = args[: args.index("--quiet") + 1]
+    seconds = []
+    for own in (without_table, args):
+        assert command_line(["compare", *own, *some, "--out", str(tmp_path / "truth.jsonl")]) == 0
+        (row,) = json.loads(capsys.readouterr().out)["estimators"]
+        seconds.append(row["preparation_seconds"])
+    trained, looked_up = seconds
+    assert trained < CHARGE < looked_up
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [

@@ -74,11 +74,13 @@ def train_on(
     """
     config.gtn.curriculum.different_batches(splits.task.n_classes)  # refused before any training
     check_short(config, space, splits.task)  # this too
+    looked_up = [config.truth.table] if config.truth.table else []  # trained ones are others
+    full = derive_seed(config.seed, "anchors", *looked_up)
     anchors = evaluate_anchors(
         load_merit(config, space, splits, load_truth(config, space, splits)),
         draw_anchors(space, splits.task, config.anchors.n, seed=config.seed, exclude=exclude),
         folder and folder / ANCHORS,
-        seed=merit_seed(config.anchors, config.seed, full=derive_seed(config.seed, "anchors")),
+        seed=merit_seed(config.anchors, config.seed, full=full),
         known=known,
         progress=progress,
     )
