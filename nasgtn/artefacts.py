@@ -31,6 +31,8 @@ BEST_LATENCY = "latency.json"
 AUDIT = "audit.json"
 SUMMARY = "summary.json"
 REPORT = "report.html"
+FINISHED = "finished"
+"""Is there once all stages are done: a report may be written of a run that was stopped, too."""
 COMPARISON = "comparison.html"
 """Of several runs, in the folder where the user is."""
 

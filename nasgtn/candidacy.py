@@ -59,15 +59,22 @@ class Pool:
         features, weights = self.table(with_gtn=with_gtn)
         return summed_log_ranks(features, weights[0])
 
-    def took(self, *, with_gtn: bool = True) -> NDArray[np.float64]:
-        """Sum the seconds that each architecture's parts took."""
-        parts = [taken for part, taken in self.seconds.items() if with_gtn or part != "gtn"]
+    def took(self, *, with_gtn: bool = True, is_calibrated: bool) -> NDArray[np.float64]:
+        """Sum the seconds of each architecture's parts; without labels some are not read."""
+        parts = [
+            taken
+            for part, taken in self.seconds.items()
+            if (with_gtn or part != "gtn") and (is_calibrated or PARTS[part])
+        ]
         return np.sum(parts, axis=0)  # type: ignore[no-any-return]
 
     def calibrated(
         self, labels: Mapping[str, float], *, seed: int, with_gtn: bool = True
     ) -> Prediction | None:
-        """Predict every architecture's label; None where too few are known.
+        """Predict every architecture's label; None where too few are known, or all are equal.
+
+        The generator has learned the order of the anchors, so that on their labels the proxy looks
+        better than it is: the prediction leans to it, and is less sure than it says.
 
         Args:
             labels: True accuracies by architecture id; those of others are not read.
@@ -75,7 +82,8 @@ class Pool:
             with_gtn: Whether the proxy is one of the features.
         """
         known = np.array([labels.get(name, math.nan) for name in self.ids])
-        if np.isfinite(known).sum() < MIN_LABELS:
+        found = known[np.isfinite(known)]
+        if len(found) < MIN_LABELS or np.ptp(found) == 0:
             return None
         features, weights = self.table(with_gtn=with_gtn)
         return calibrate(features, known, seed=seed, weights=weights)
@@ -127,20 +135,24 @@ def fused_records(
         if prediction is not None:
             columns[name] = prediction.mean, with_gtn
             spreads[name] = prediction.std
+    took = {
+        name: pool.took(with_gtn=with_gtn, is_calibrated=name in spreads)
+        for name, (_, with_gtn) in columns.items()
+    }
     places = {name: place for place, name in enumerate(pool.ids)}
     return [
         replace(
             one,
             evaluator=name,
             score=float(values[places[one.architecture_id]]),
-            seconds=float(pool.took(with_gtn=with_gtn)[places[one.architecture_id]]),
+            seconds=float(took[name][places[one.architecture_id]]),
             failure=None,
             metrics={STD: float(spreads[name][places[one.architecture_id]])}
             if name in spreads
             else {},
             curve=(),
         )
-        for name, (values, with_gtn) in columns.items()
+        for name, (values, _) in columns.items()
         for one in proxy
         if one.architecture_id in places
     ]

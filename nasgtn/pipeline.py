@@ -11,6 +11,7 @@ from nasgtn.anchors import draw_anchors, evaluate_anchors
 from nasgtn.artefacts import (
     ANCHOR_WEIGHTS,
     ANCHORS,
+    FINISHED,
     GENERATOR_CONFIG,
     GENERATOR_WEIGHTS,
     PROXY,
@@ -88,7 +89,7 @@ def resume(folder: Path, *, progress: Progress = silent) -> RunResult:
             changed since.
     """
     read_facts(folder)
-    if (folder / REPORT).exists():
+    if (folder / FINISHED).exists() and (folder / REPORT).exists():
         return run_result(folder)
     run = load(folder)
     with disk_errors(folder), locked(folder):
@@ -124,7 +125,7 @@ def verify(
     config = replace(run.config, verification=verification)
     with disk_errors(folder), locked(folder):
         generator = _load_generator(run, folder)
-        verification_stage(replace(run, config=config), generator, progress)
+        verification_stage(replace(run, config=config), generator, progress, usual=usual)
         write_report(folder)
     return run_result(folder)
 
@@ -179,6 +180,7 @@ def _run_stages(run: Run, progress: Progress) -> RunResult:
     _search_stage(run, generator, progress)
     verification_stage(run, generator, progress)
     write_report(run.folder)
+    write_text(run.folder / FINISHED, "all stages are done\n")
     return run_result(run.folder)
 
 

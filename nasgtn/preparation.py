@@ -64,7 +64,7 @@ def prepare(config: RunConfig, folder: Path) -> Run:
     space = find_space(config.space.name, config.space.options)
     splits = load_splits(config.data, seed=config.seed)
     _check_space(space, splits.task, config.seed)
-    _check_shrunk(space, splits.task, config.gtn.image_size, "gtn", seed=config.seed)
+    _check_size(space, splits.task, config.gtn.image_size, "gtn", seed=config.seed)
     if config.generator is None or config.verification.shortlist:
         check_short(config, space, splits.task)
     if config.generator is None:  # what leaves nothing is refused here
@@ -164,14 +164,11 @@ def _check_space(space: SearchSpace, task: Task, seed: int) -> None:
 
 def check_short(config: RunConfig, space: SearchSpace, task: Task) -> None:
     """Refuse a space that cannot be trained on the images of short trainings."""
-    size, small = config.anchors.image_size, task.shrunk(config.anchors.image_size)
-    if small != task:
-        _check_shrunk(space, task, size, "anchors", seed=config.seed)
-        _check_space(space, small, config.seed)
+    _check_size(space, task, config.anchors.image_size, "anchors", seed=config.seed)
 
 
-def _check_shrunk(space: SearchSpace, task: Task, size: int, section: str, *, seed: int) -> None:
-    """Refuse a space whose architectures for real images cannot be built for shrunk ones."""
+def _check_size(space: SearchSpace, task: Task, size: int, section: str, *, seed: int) -> None:
+    """Refuse a space whose architectures for real images cannot be built or run on shrunk ones."""
     small = task.shrunk(size)
     if small == task:
         return
@@ -186,7 +183,8 @@ def _check_shrunk(space: SearchSpace, task: Task, size: int, section: str, *, se
             f"but: {error}; set {section}.image_size = 0 for images as they are"
         ) from error
     except InvalidSpaceError:
-        return  # a space may fail for some architectures; those cost their trials
+        pass  # a space may fail for some architectures; those cost their trials
+    _check_space(space, small, seed)
 
 
 def load(folder: Path) -> Run:

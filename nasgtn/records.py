@@ -42,6 +42,11 @@ class Evaluation:
         assert self.score is None or math.isfinite(self.score), "a score must be finite"
 
 
+def or_lowest(score: float | None) -> float:
+    """Rank what failed below everything."""
+    return -math.inf if score is None else score
+
+
 def append_record(path: Path, record: Evaluation) -> None:
     """Add one line to a JSON Lines file in a single write.
 

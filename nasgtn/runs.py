@@ -47,9 +47,6 @@ from nasgtn.spaces.layers import layers
 from nasgtn.status import read_rows
 from nasgtn.task import Task
 
-COPIED = ("gtn", *FUSIONS)
-"""Evaluators in `baselines.jsonl` that took no time of their own."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
@@ -96,6 +93,7 @@ def run_data(folder: Path) -> RunData:
     baselines = read_records(folder / BASELINES)
     generator = _generator(folder, task)
     synthetic = generator.synthesise() if generator else None
+    anchor_seconds = _seconds(anchors) or (generator.anchor_seconds if generator else 0.0)
     trials, important, gap = _studied(place, proxy) if (folder / PROXY).exists() else ([], {}, "")
     return RunData(
         name=folder.resolve().name,
@@ -119,16 +117,17 @@ def run_data(folder: Path) -> RunData:
         else None,
         layers=_winner_layers(folder, space, task),
         anchors=anchors,
+        learned_from=generator.anchors if generator else (),
         shortlist=shortlist,
         control=control,
         costs={
-            "anchors": _seconds(anchors),
+            "anchors": anchor_seconds,
             "meta_training": generator.seconds if generator else 0.0,
             "search": _seconds(proxy),
             "control": _seconds(control),
             "shortlist": _seconds(shortlist),
             "verification": _seconds(verification) - _seconds_of_anchors(verification, anchors),
-            "baselines": _seconds([one for one in baselines if one.evaluator not in COPIED]),
+            "baselines": _seconds(_beside(baselines, [*proxy, *control])),
         },
         learning_rates=synthetic.learning_rates.tolist() if synthetic else (),
         momenta=synthetic.momenta.tolist() if synthetic else (),
@@ -250,12 +249,23 @@ def _seconds(records: Sequence[Evaluation]) -> float:
     return sum(record.seconds for record in records)
 
 
+def _beside(baselines: Sequence[Evaluation], scored: Sequence[Evaluation]) -> list[Evaluation]:
+    """Leave out what took no time of its own: sums, and scores that other files have too."""
+    elsewhere = {(one.evaluator, one.architecture_id) for one in scored}
+    return [
+        one
+        for one in baselines
+        if one.evaluator not in FUSIONS and (one.evaluator, one.architecture_id) not in elsewhere
+    ]
+
+
 def _seconds_of_anchors(
     verification: Sequence[Evaluation], anchors: Sequence[Evaluation]
 ) -> float:
     """Sum what verification did not spend, since its training was that of an anchor."""
     verified = {(one.architecture_id, one.seed) for one in verification}
-    return _seconds([one for one in anchors if (one.architecture_id, one.seed) in verified])
+    taken_over = [one for one in anchors if one.score is not None]
+    return _seconds([one for one in taken_over if (one.architecture_id, one.seed) in verified])
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:

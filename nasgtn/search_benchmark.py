@@ -3,13 +3,13 @@
 True accuracies come from a table, so that what was missed is known.
 """
 
-import csv
-import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from statistics import median
+
+import pandas as pd
 
 from nasgtn.artefacts import (
     ANCHORS,
@@ -86,6 +86,8 @@ def benchmark_search(
 ) -> list[Found]:
     """Run all methods, and write `regret.csv` and `regret.html`; go on with what was stopped.
 
+    What is in `regret.csv` is not run again, so that seeds can be added without the old runs.
+
     Args:
         config: Of the search; its seed is replaced.
         rival: The other method.
@@ -103,19 +105,23 @@ def benchmark_search(
     (folder / REGRET).touch()  # runs are kept from here on, so the settings must stay
     run = prepare(config, folder)
     assert isinstance(run.truth, ChargedTable)
-    found: list[Found] = []
+    found = _read(folder / REGRET)
+    done = {(one.method, one.seed) for one in found}
     for pruner, seed in product(RIVALS, range(rival.seeds)):
-        own = folder / f"{pruner}-{seed}"
-        _search_table(run, rival, pruner, own, seed, progress=within(RIVALS[pruner], progress))
-        found += follow_rival(RIVALS[pruner], seed, own, run.truth.best)
+        if (RIVALS[pruner], seed) not in done:
+            own = folder / f"{pruner}-{seed}"
+            _search_table(run, rival, pruner, own, seed, progress=within(RIVALS[pruner], progress))
+            found += follow_rival(RIVALS[pruner], seed, own, run.truth.best)
+            _write(folder, found)
     for seed in seeds:
-        own = folder / f"nasgtn-{seed}"
-        if own.exists():
-            resume(own, progress=progress)
-        else:
-            run_search(replace(config, seed=seed), own, progress=progress)
-        found += follow(seed, own, run.truth.best)
-        _write(folder, found)
+        if (NASGTN, seed) not in done:
+            own = folder / f"nasgtn-{seed}"
+            if own.exists():
+                resume(own, progress=progress)
+            else:
+                run_search(replace(config, seed=seed), own, progress=progress)
+            found += follow(seed, own, run.truth.best)
+            _write(folder, found)
     return found
 
 
@@ -175,13 +181,17 @@ def _found(
     return rows
 
 
+def _read(path: Path) -> list[Found]:
+    if not path.stat().st_size:
+        return []
+    rows = pd.read_csv(path).to_dict("records")
+    return [Found(**{str(name): value for name, value in row.items()}) for row in rows]
+
+
 def _write(folder: Path, found: Sequence[Found]) -> None:
-    rows = io.StringIO()
-    writer = csv.DictWriter(rows, [field.name for field in fields(Found)])
-    writer.writeheader()
-    writer.writerows(asdict(one) for one in found)
-    write_text(folder / REGRET, rows.getvalue())
-    write_text(folder / "regret.html", render_regret(rows.getvalue()))
+    rows = pd.DataFrame(map(asdict, found)).to_csv(index=False)
+    write_text(folder / REGRET, rows)
+    write_text(folder / "regret.html", render_regret(rows))
 
 
 def cost_to_reach(found: Sequence[Found], method: str, regret: float) -> float | None:

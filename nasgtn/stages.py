@@ -26,7 +26,13 @@ from nasgtn.search import (
     control_group,
     proxy_seed,
 )
-from nasgtn.verification import Chosen, baseline_seed, evaluate_baselines, verify_chosen
+from nasgtn.verification import (
+    Chosen,
+    VerificationConfig,
+    baseline_seed,
+    evaluate_baselines,
+    verify_chosen,
+)
 
 
 def verification_seed(run: Run, number: int) -> int:
@@ -39,14 +45,28 @@ def anchor_seed(run: Run) -> int:
     return merit_seed(run.config.anchors, run.config.seed, full=verification_seed(run, 0))
 
 
-def verification_stage(run: Run, generator: TrainedGenerator, progress: Progress) -> None:
-    """Draw the control, score all that may be verified, choose candidates, verify."""
+def verification_stage(
+    run: Run,
+    generator: TrainedGenerator,
+    progress: Progress,
+    *,
+    usual: VerificationConfig | None = None,
+) -> None:
+    """Draw the control, score all that may be verified, choose candidates, verify.
+
+    Args:
+        run: Says how many are verified in all.
+        generator: Of the proxy.
+        progress: Told by every part.
+        usual: What the run began with: candidates beyond that are chosen in a round after its own.
+    """
     config, folder = run.config, run.folder
     control = _control(run, generator, (), progress)
     pool = _score_pool(run, generator, control, progress)
     showing = _showing_verified(run, progress)
     seeds = [verification_seed(run, n) for n in range(config.verification.n_seeds)]
-    for candidates, is_last in _rounds_of_candidates(run, pool, progress):
+    rounds = _rounds_of_candidates(run, pool, usual or config.verification, progress)
+    for candidates, is_last in rounds:
         if is_last and not {*map(_id, control)}.isdisjoint(map(_id, candidates)):
             control = _control(run, generator, candidates, progress)
             _score_pool(run, generator, control, progress)
@@ -117,20 +137,24 @@ def _score_pool(
 
 
 def _rounds_of_candidates(
-    run: Run, pool: Pool, progress: Progress
+    run: Run, pool: Pool, usual: VerificationConfig, progress: Progress
 ) -> Iterable[tuple[list[Evaluation], bool]]:
     """Yield the candidates up to each round, and whether it is the last one."""
-    if run.config.verification.shortlist:
-        return [(_best_of_shortlist(run, pool, progress), True)]
-    return _choose_in_rounds(run, pool, run.config.verification.candidates)
+    config = run.config.verification
+    if config.shortlist:
+        return [(_best_of_shortlist(run, pool, usual, progress), True)]
+    return _choose_in_rounds(run, pool, _cuts(config.candidates, usual.candidates, usual.rounds))
 
 
-def _best_of_shortlist(run: Run, pool: Pool, progress: Progress) -> list[Evaluation]:
+def _best_of_shortlist(
+    run: Run, pool: Pool, usual: VerificationConfig, progress: Progress
+) -> list[Evaluation]:
     """Train a shortlist as the anchors, and choose the candidates from it by what was found."""
     config, folder = run.config.verification, run.folder
     merit = load_merit(run.config, run.space, run.splits, run.truth)
     anchors = {*map(_id, read_records(folder / ANCHORS))}  # have had that training
-    for shortlist, _ in _choose_in_rounds(run, pool, config.shortlist):
+    cuts = _cuts(config.shortlist, usual.shortlist, usual.rounds)
+    for shortlist, _ in _choose_in_rounds(run, pool, cuts):
         evaluate_anchors(
             merit,
             [run.space.architecture(one.choices) for one in shortlist if _id(one) not in anchors],
@@ -146,14 +170,24 @@ def _best_of_shortlist(run: Run, pool: Pool, progress: Progress) -> list[Evaluat
     return [evaluations[name] for name in ids[: config.candidates]]
 
 
-def _choose_in_rounds(run: Run, pool: Pool, n: int) -> Iterator[tuple[list[Evaluation], bool]]:
-    """Yield the choice up to each round, `n` in the end, and whether it is the last one."""
-    n_rounds = run.config.verification.rounds
+def _cuts(n: int, usual: int, n_rounds: int) -> list[int]:
+    """Say how many are chosen after each round; what is asked for beyond the usual is one more.
+
+    >>> _cuts(4, 4, 2), _cuts(7, 4, 2), _cuts(3, 4, 2)
+    ([2, 4], [2, 4, 7], [2, 3])
+    """
+    cuts = [min(n, math.ceil(usual * number / n_rounds)) for number in range(1, n_rounds + 1)]
+    return [*cuts, n] if n > usual else cuts
+
+
+def _choose_in_rounds(
+    run: Run, pool: Pool, cuts: Sequence[int]
+) -> Iterator[tuple[list[Evaluation], bool]]:
+    """Yield the choice up to each round, and whether it is the last one."""
     chosen: list[Evaluation] = []
-    for number in range(n_rounds):
-        n_all = math.ceil(n * (number + 1) / n_rounds)
+    for number, n_all in enumerate(cuts, start=1):
         chosen += _best_beside(run, pool, chosen)[: n_all - len(chosen)]
-        yield list(chosen), number + 1 == n_rounds
+        yield list(chosen), number == len(cuts)
 
 
 def _best_beside(run: Run, pool: Pool, before: Sequence[Evaluation]) -> list[Evaluation]:
@@ -172,16 +206,18 @@ def _best_beside(run: Run, pool: Pool, before: Sequence[Evaluation]) -> list[Eva
 
 def _labels(run: Run, trained: Collection[str]) -> dict[str, float]:
     """Read the validation accuracies of the anchors, and of what was `trained` as long as they."""
-    found: dict[str, list[float]] = {}
+    found: dict[
+        str, dict[int, float]
+    ] = {}  # of each training by its seed, as some are in two files
     for record in read_anchors(run.folder):
         assert record.score is not None
-        found.setdefault(record.architecture_id, []).append(record.score)
+        found.setdefault(record.architecture_id, {})[record.seed] = record.score
     file = SHORTLIST if run.config.anchors.are_short else VERIFICATION
     for record in read_records(run.folder / file):
         if record.score is not None and record.architecture_id in trained:
             accuracy = record.metrics["validation_accuracy"]
-            found.setdefault(record.architecture_id, []).append(accuracy)
-    return {name: fmean(accuracies) for name, accuracies in found.items()}
+            found.setdefault(record.architecture_id, {})[record.seed] = accuracy
+    return {name: fmean(accuracies.values()) for name, accuracies in found.items()}
 
 
 def _control(
@@ -197,7 +233,7 @@ def _control(
         run.config.search,
         run.config.verification.control,
         searched=read_records(run.folder / PROXY),
-        exclude={*map(_id, anchors), *map(_id, candidates)},
+        exclude={*map(_id, anchors), *generator.anchors, *map(_id, candidates)},
         progress=progress,
     )
 

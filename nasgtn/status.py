@@ -12,6 +12,7 @@ from nasgtn.artefacts import (
     ANCHORS,
     CONFIG,
     CONTROL,
+    FINISHED,
     GENERATOR_CONFIG,
     META_TRAINING,
     PROXY,
@@ -236,7 +237,7 @@ def _short_trainings(config: Mapping[str, Any]) -> tuple[int, bool]:
 
 
 def _stage(folder: Path, done: Mapping[str, int], wanted: Mapping[str, int]) -> str:
-    if (folder / REPORT).exists():
+    if (folder / FINISHED).exists() and (folder / REPORT).exists():
         return "finished"
     if (folder / VERIFICATION).exists():
         return "verification"
@@ -276,7 +277,9 @@ def _spent(
 ) -> float:
     """Sum up what was spent; the verification of an anchor repeats the seconds of the anchor."""
     again = {(one.architecture_id, one.seed) for one in verified}
-    once = [one for one in anchors if (one.architecture_id, one.seed) not in again]
+    once = [
+        one for one in anchors if one.score is None or (one.architecture_id, one.seed) not in again
+    ]
     return sum(one.seconds for part in (once, proxy, verified) for one in part)
 
 

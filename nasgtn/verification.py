@@ -19,16 +19,19 @@ from nasgtn.artefacts import (
     BEST_CONFUSION,
     BEST_LATENCY,
     BEST_WEIGHTS,
+    CONTROL,
+    PROXY,
     VERIFICATION,
     weights_name,
     write_text,
 )
 from nasgtn.errors import InvalidConfigError, UnknownNameError
+from nasgtn.estimates import mean_scores
 from nasgtn.evaluation import Evaluator, Report, Scores, Truth, evaluate
 from nasgtn.evaluation.ground_truth import TrainedTruth
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
-from nasgtn.records import Evaluation, append_record, read_records, write_records
+from nasgtn.records import Evaluation, append_record, or_lowest, read_records, write_records
 from nasgtn.spaces import Architecture, SearchSpace
 from nasgtn.training import Trained, save_weights
 
@@ -143,22 +146,19 @@ def verify_chosen(
         n_done += 1
         progress("verification", n_done, len(todo), _best_so_far(list(done.values())))
     records = _update_groups(path, chosen)
-    winner = find_winner(records, {one.architecture_id: one.score for one in chosen.all})
+    scored = [*read_records(folder / CONTROL), *read_records(folder / PROXY), *chosen.all]
+    winner = find_winner(records, mean_scores(scored))
     if winner is not None:
         _keep_winner(keeping, best, space.architecture(winner.choices), winner)
     return records
 
 
-def find_winner(
-    records: Sequence[Evaluation], scores: Mapping[str, float | None]
-) -> Evaluation | None:
+def find_winner(records: Sequence[Evaluation], scores: Mapping[str, float]) -> Evaluation | None:
     """Take the first of `best_verified`, if there is one."""
     return next(iter(best_verified(records, scores)), None)
 
 
-def best_verified(
-    records: Sequence[Evaluation], scores: Mapping[str, float | None]
-) -> list[Evaluation]:
+def best_verified(records: Sequence[Evaluation], scores: Mapping[str, float]) -> list[Evaluation]:
     """Order the verified architectures by mean validation accuracy; among equals by score.
 
     Test images choose nothing. Controls come after the candidates.
@@ -178,7 +178,7 @@ def best_verified(
     def merit(name: str) -> tuple[bool, float, float, str]:
         accuracy = fmean(record.metrics[VALIDATION_ACCURACY] for record in trained[name])
         is_candidate = not trained[name][0].metrics[IS_CONTROL]
-        return is_candidate, accuracy, scores.get(name) or 0.0, name
+        return is_candidate, accuracy, or_lowest(scores.get(name)), name
 
     return [trained[name][0] for name in sorted(trained, key=merit, reverse=True)]
 
@@ -307,12 +307,14 @@ def _keep_winner(
     if not weights.exists() and not (is_kept and (folder / BEST_WEIGHTS).exists()):
         keeping.score(architecture, seed=winner.seed)  # its weights went with an earlier winner
     if weights.exists():
+        for name in (BEST_CONFUSION, BEST_LATENCY):  # of an earlier winner
+            (folder / name).unlink(missing_ok=True)
         write_text(choices, text)
         weights.replace(folder / BEST_WEIGHTS)
-    if (folder / BEST_WEIGHTS).exists() and not (is_kept and (folder / BEST_CONFUSION).exists()):
+    if (folder / BEST_WEIGHTS).exists() and not (folder / BEST_CONFUSION).exists():
         counts = keeping.confusion(architecture)
         write_text(folder / BEST_CONFUSION, json.dumps(counts) + "\n")
-    if (folder / BEST_WEIGHTS).exists() and not (is_kept and (folder / BEST_LATENCY).exists()):
+    if (folder / BEST_WEIGHTS).exists() and not (folder / BEST_LATENCY).exists():
         milliseconds = 1000 * keeping.latency(architecture)
         write_text(folder / BEST_LATENCY, json.dumps({"milliseconds": milliseconds}) + "\n")
     for path in folder.glob("*-*.safetensors*"):

@@ -4,9 +4,10 @@
     python scripts/benchmark_search.py --tiny     # minutes, and no result
 
 Writes runs, regret.csv and regret.html to results/benchmarks/search_nasbench201/, and goes on
-where it was stopped. True accuracies are looked up, and each is charged as HOURS of training: the
-rate of benchmark_ranking.py. A rival trains every architecture for 12 of 200 epochs first
-(looked up and charged likewise), and Hyperband or successive halving says which are trained on.
+where it was stopped; what regret.csv has is not run again. True accuracies are looked up, each is
+charged as HOURS of training: the rate of benchmark_ranking.py. A rival trains every architecture
+for 12 of 200 epochs first (looked up and charged likewise), and Hyperband or successive halving
+says which are trained on.
 """
 
 import sys

@@ -91,8 +91,26 @@ def test_the_report_gets_each_fused_score_with_and_without_the_proxy() -> None:
     assert spearmanr(fused, truth).statistic > spearmanr(alone, truth).statistic
 
 
-def test_few_labels_leave_the_calibrated_score_out() -> None:
+@pytest.mark.parametrize("known", [labels(3), dict.fromkeys(IDS[:20], 1.0)], ids=["few", "equal"])
+def test_labels_that_tell_nothing_leave_the_calibrated_score_out(known: dict[str, float]) -> None:
+    found = records()
+    pool = Pool.of(IDS, found)
+    proxy = [one for one in found if one.evaluator == "gtn"]
+    made = fused_records(pool, proxy, known, seed=0)
+    assert {one.evaluator for one in made} == {FUSED, FUSED + WITHOUT}
+    for acquisition in ("mean", "ei", "ucb"):
+        assert rate(pool, known, acquisition, seed=0) == rate(pool, {}, acquisition, seed=0)
+
+
+def test_a_fused_score_takes_the_seconds_of_what_it_reads() -> None:
     found = records()
     proxy = [one for one in found if one.evaluator == "gtn"]
-    made = fused_records(Pool.of(IDS, found), proxy, labels(3), seed=0)
-    assert {one.evaluator for one in made} == {FUSED, FUSED + WITHOUT}
+    made = fused_records(Pool.of(IDS, found), proxy, labels(20), seed=0)
+    seconds = {one.evaluator: one.seconds for one in made}
+    n_read = sum(weight > 0 for weight in PARTS.values())
+    assert seconds == {
+        FUSED: n_read,
+        FUSED + WITHOUT: n_read - 1,
+        CALIBRATED: len(PARTS),
+        CALIBRATED + WITHOUT: len(PARTS) - 1,
+    }

@@ -113,6 +113,7 @@ def test_the_whole_path_leaves_every_file(run: RunResult) -> None:
             "verification.jsonl",
             "best",
         ),
+        "finished",
         "report.html",
         "summary.json",
     }
@@ -250,6 +251,10 @@ def test_rounds_of_verification_use_what_the_rounds_before_found_out(
     resume(folder)
     again = read_records(folder / "verification.jsonl")
     assert [r.architecture_id for r in again] == [r.architecture_id for r in verified]
+    for n in (6, 7):  # whoever wants more gets as many as that, in a round after the usual ones
+        verify(folder, candidates=n)
+        more = read_records(folder / "verification.jsonl")
+        assert sum(not r.metrics["is_control"] for r in more) == n
 
 
 def test_verified_architectures_stand_in_a_study_of_their_own(run: RunResult) -> None:
@@ -409,6 +414,17 @@ def keep_lines(path: Path, n: int) -> None:
     path.write_text("".join(lines[:n]) + lines[n][:20])
 
 
+def test_a_report_of_a_run_that_was_stopped_does_not_end_it(copied: Path, run: RunResult) -> None:
+    for name in ("report.html", "finished"):
+        (copied / name).unlink()
+    keep_lines(copied / "verification.jsonl", 1)
+    assert write_report(copied).exists()
+    assert status(copied).stage == "verification"
+    assert resume(copied).winner == run.winner
+    assert timeless(copied / "verification.jsonl") == timeless(run.folder / "verification.jsonl")
+    assert status(copied).stage == "finished"
+
+
 def test_more_can_be_verified_later(copied: Path) -> None:
     before = read_records(copied / "verification.jsonl")
     result = verify(copied, candidates=3, control=2)
@@ -486,6 +502,12 @@ def test_a_trained_generator_is_taken_as_it_is(
         assert (result.folder / name).read_bytes() == (run.folder / name).read_bytes()
     first = timeless(run.folder / "proxy.jsonl")[:3]
     assert timeless(result.folder / "proxy.jsonl") == first
+    assert result.costs.stages["anchors"] == run.costs.stages["anchors"] > 0
+    anchors = {one.architecture_id for one in read_records(run.folder / "anchors.jsonl")}
+    verified = read_records(result.folder / "verification.jsonl")
+    assert anchors.isdisjoint(one.architecture_id for one in verified if one.metrics["is_control"])
+    judged = summarise(run_data(result.folder)).verified
+    assert all(one.is_anchor == (one.architecture_id in anchors) for one in judged)
     shutil.rmtree(copied)  # the run has a copy of its own
     result.report.unlink()
     assert resume(result.folder).n_candidates == 3

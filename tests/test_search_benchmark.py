@@ -1,4 +1,5 @@
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,6 +110,10 @@ def test_both_methods_search_one_table_and_go_on_where_they_stopped(
     out = tmp_path / "out"
     found = benchmark_search(config, rival, [1], out)
     assert benchmark_search(config, rival, [1], out) == found
+    for name in ("nasgtn-1", "halving-0"):  # what the table has needs its run no more
+        shutil.rmtree(out / name)
+    assert benchmark_search(config, rival, [1], out) == found
+    assert not (out / "nasgtn-1").exists()
     methods = [one.method for one in found]
     assert 3 <= methods.count(NASGTN) <= 5  # a candidate may be an anchor
     assert found[-1].charged == methods.count(NASGTN) * 50

@@ -51,6 +51,8 @@ def test_a_run_goes_through_its_stages(tmp_path: Path) -> None:
     found = status(tmp_path)
     assert (found.stage, found.verified, found.verified_wanted) == ("verification", 1, 10)
     (tmp_path / "report.html").touch()
+    assert status(tmp_path).stage == "verification"  # a report is no end
+    (tmp_path / "finished").touch()
     found = status(tmp_path)
     assert (found.stage, found.seconds_left, found.not_counted) == ("finished", 0, ())
 

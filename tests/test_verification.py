@@ -99,6 +99,32 @@ def test_the_winner_has_its_confusion_on_the_test_images(
     assert json.loads(path.read_text()) == counts
 
 
+def test_nothing_of_an_earlier_winner_stays(
+    truth: TrainedTruth,
+    tiny_space: SearchSpace,
+    toy_splits: Splits,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not even where the process is killed while the new one is measured."""
+    chosen = chosen_of(tiny_space, toy_splits)
+    verify_chosen(truth, tiny_space, Chosen(candidates=[], control=[]), tmp_path, SEEDS)
+    best = tmp_path / "best"
+    for name in ("confusion.json", "latency.json"):
+        (best / name).write_text("of another")
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainedTruth, "confusion", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            verify_chosen(truth, tiny_space, chosen, tmp_path, SEEDS)
+    verify_chosen(truth, tiny_space, chosen, tmp_path, SEEDS)
+    for name in ("confusion.json", "latency.json"):
+        assert (best / name).read_text() != "of another"
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_what_is_recorded_is_not_trained_again(
     truth: TrainedTruth, tiny_space: SearchSpace, toy_splits: Splits, tmp_path: Path
 ) -> None:
@@ -196,6 +222,27 @@ def test_the_winner_is_chosen_by_validation_and_never_by_test() -> None:
 def test_among_equals_the_proxy_decides() -> None:
     records = [record(name, 1, 0.8, score=0.5) for name in "abc"]
     assert find_winner(records, {"a": 0.1, "b": 0.3, "c": 0.2}) == records[1]
+    assert find_winner(records, {"a": -0.1, "b": -0.3}) == records[0]  # c has none
+
+
+def test_all_scores_of_a_run_decide_among_equals(
+    truth: TrainedTruth, tiny_space: SearchSpace, toy_splits: Splits, tmp_path: Path
+) -> None:
+    """Also those of what was verified before and is not asked for now."""
+    chosen = chosen_of(tiny_space, toy_splits)
+    before = verify_chosen(truth, tiny_space, chosen, tmp_path, SEEDS)
+    first, second = before[:2]
+    same = {**first.metrics, "validation_accuracy": 0.5}
+    write_records(
+        tmp_path / "verification.jsonl",
+        [replace(one, metrics={**one.metrics, **same}) for one in (first, second)],
+    )
+    scored = [replace(one, score=-1.0 - place) for place, one in enumerate((first, second))]
+    write_records(tmp_path / "proxy.jsonl", scored)
+    only = Chosen(candidates=[replace(scored[1], metrics={})], control=[])
+    verify_chosen(truth, tiny_space, only, tmp_path, SEEDS)
+    facts = json.loads((tmp_path / "best" / "choices.json").read_text())
+    assert facts["architecture_id"] == first.architecture_id
 
 
 def build_fragile(trial: Trial, task: Task) -> nn.Module:

@@ -86,22 +86,27 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
     given = request.generator and load_generator(
         request.generator, task=splits.task, device=device
     )
-    architectures = space.sample_distinct(
-        request.n_architectures,
-        derive_seed(config.seed, "comparison"),
-        splits.task,
-        exclude=frozenset(given.anchors if given else ()),
-    )
     teachers = (
         [_Teacher(suffix="", trained=given, anchors=read_anchors(request.generator))]
         if given and request.generator
         else []
+    )
+    if CALIBRATED in request.estimators:
+        _check_labels(teachers)
+    seen = {one.architecture_id for teacher in teachers for one in teacher.anchors}
+    architectures = space.sample_distinct(
+        request.n_architectures,
+        derive_seed(config.seed, "comparison"),
+        splits.task,
+        exclude=frozenset(seen.union(given.anchors if given else ())),
     )
     for name in set(request.estimators).difference(GENERATED):  # refused before any training
         make_estimator(name, space, splits, config.proxy, gtn=config.gtn)
     if not given and not set(GENERATED).isdisjoint(request.estimators):
         exclude = frozenset(one.id for one in architectures)
         teachers = _teachers(config, request, (space, splits), kept, exclude, progress=progress)
+        if CALIBRATED in request.estimators:
+            _check_labels(teachers)
     rows = _Rows(
         config=replace(config, gtn=given.config) if given else config,
         space=space,
@@ -135,6 +140,16 @@ class _Teacher:
     @property
     def seconds(self) -> float:
         return self.trained.seconds + self.trained.anchor_seconds
+
+
+def _check_labels(teachers: Sequence[_Teacher]) -> None:
+    """Refuse to calibrate by fewer anchors than that takes: some failed, or the space is small."""
+    n_least = min((len(one.anchors) for one in teachers), default=MIN_LABELS)
+    if n_least < MIN_LABELS:
+        raise InvalidConfigError(
+            f"{CALIBRATED} needs at least {MIN_LABELS} anchors with an accuracy, got {n_least}; "
+            "leave it out of --estimators, or compare fewer architectures"
+        )
 
 
 def _teachers(

@@ -20,7 +20,7 @@ from nasgtn.gtn import train_generator as train
 from nasgtn.preparation import check_short, load_merit, load_truth
 from nasgtn.progress import Progress
 from nasgtn.randomness import derive_seed
-from nasgtn.records import Evaluation
+from nasgtn.records import Evaluation, or_lowest
 from nasgtn.spaces import Architecture, SearchSpace, hold_out
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def rank_architectures(
     for architecture in asked:
         found.append((architecture, evaluate(proxy, architecture, seed=config.seed)))
         progress("rank", len(found), len(asked))
-    found.sort(key=lambda pair: -float("inf") if pair[1].score is None else pair[1].score)
+    found.sort(key=lambda pair: or_lowest(pair[1].score))
     return [
         {
             "rank": place,

@@ -16,6 +16,7 @@ from nasgtn.artefacts import (
     BEST_CHOICES,
     BEST_WEIGHTS,
     CONFIG,
+    CONTROL,
     JOURNAL,
     PROXY,
     STUDY,
@@ -30,6 +31,7 @@ from nasgtn.configuration import (
 from nasgtn.dashboard import Publisher, begin, serve
 from nasgtn.data import Part, Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, UnknownNameError
+from nasgtn.estimates import mean_scores
 from nasgtn.evaluation.ground_truth import TrainedTruth
 from nasgtn.export import (
     DTYPES,
@@ -195,8 +197,8 @@ def load_winner(run: Path, *, is_trained_anew: bool = False) -> TrainedNetwork:
 
 def _best(run: Path, winner: TrainedNetwork, top: int) -> list[Evaluation]:
     """Find the records of the winner and of those that come after it."""
-    scores = {record.architecture_id: record.score for record in read_records(run / PROXY)}
-    verified = best_verified(read_records(run / VERIFICATION), scores)
+    scored = [*read_records(run / CONTROL), *read_records(run / PROXY)]
+    verified = best_verified(read_records(run / VERIFICATION), mean_scores(scored))
     if top > len(verified):
         raise InvalidConfigError(
             f"--top must be at most {len(verified)}, the networks that were verified, got {top}"

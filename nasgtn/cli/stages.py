@@ -100,7 +100,7 @@ def verify(
     """Train a run's best, and a control, on real data."""
     from nasgtn.pipeline import verify as verify_run
 
-    with stoppable(f"nasgtn resume {run}"), shown(run, is_quiet=quiet) as progress:
+    with stoppable(given_command()), shown(run, is_quiet=quiet) as progress:
         result = verify_run(run, candidates=candidates, control=control, progress=progress)
     print_result(result, as_json=as_json)
 

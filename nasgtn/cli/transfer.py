@@ -18,7 +18,10 @@ from nasgtn.cli.progress import shown, stoppable
 @click.command()
 @task_options
 @click.option(
-    "--by", metavar="CHOICE", required=True, help="Its values make the families, as in norm."
+    "--by",
+    metavar="CHOICE",
+    required=True,
+    help="Its values make the families, as in normalisation.",
 )
 @click.option(
     "--architectures", type=positive, metavar="N", default=16, help="How many of each family."

@@ -54,6 +54,10 @@ class CurriculumConfig:
             raise InvalidConfigError(
                 f"n_batches must be from 0 to n_steps, {self.n_steps}, got {self.n_batches}"
             )
+        if self.variant == "real" and not self.learned_settings:
+            raise InvalidConfigError(
+                "curriculum.variant real needs learned_settings, or nothing is learned, got false"
+            )
         if not 0 < self.last_rate <= 1:
             raise InvalidConfigError(f"last_rate must be in (0, 1], got {self.last_rate}")
 

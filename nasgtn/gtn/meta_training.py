@@ -62,8 +62,8 @@ class MetaTrainingConfig:
     held_out_anchors: float = 0.25
     """Share of the anchors that nothing is learned from: they choose which state is kept."""
     patience: int = 4
-    """So many looks at the held-out anchors in a row that find no better order end
-    meta-training."""
+    """So many looks at the held-out anchors in a row that find a clearly worse order than the
+    best one end meta-training."""
     checkpointed: bool = False
     """Compute each inner step again on the way back: less memory, about a third more time."""
     save_every: int = 50

@@ -12,7 +12,8 @@ from torch import Tensor
 from nasgtn.artefacts import META_CHECKPOINT, META_TRAINING, write_text
 from nasgtn.data import Splits
 from nasgtn.gtn.meta_training import MetaStep, MetaTraining
-from nasgtn.gtn.optimiser_choice import choose_inner_loop
+from nasgtn.gtn.optimiser_choice import CHOICES, choose_inner_loop
+from nasgtn.gtn.optimisers import InnerLoopConfig
 from nasgtn.gtn.selection import Jury
 from nasgtn.gtn.synthesis import Gtn
 from nasgtn.gtn.trained import (
@@ -59,7 +60,7 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
         config: Generator, curriculum, inner and outer loop.
         seed: Decides everything that is drawn.
         anchors: Architectures of the space whose score is their true accuracy; those of families
-            that are held out are left out.
+            that are held out, or that cannot run on the generator's images, are left out.
         folder: Existing; gets the log of meta-steps, a checkpoint while training is under way
             (training goes on from it), and the generator in the end.
         progress: Told after each meta-step.
@@ -72,20 +73,31 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
     start = time.perf_counter()
     task = splits.task.shrunk(config.image_size)
     space = hold_out(space, config.meta_training.hold_out, task)
-    anchors = [one for one in anchors if space.accepts is None or space.accepts(one.choices)]
+    anchor_seconds = sum(anchor.seconds for anchor in anchors)
+    anchors = [
+        one
+        for one in anchors
+        if (space.accepts is None or space.accepts(one.choices)) and space.runs(one.choices, task)
+    ]
     train = splits.train.resized(task.height, task.width)
     meta = config.meta_training
     n_held_out = round(len(anchors) * meta.held_out_anchors)
     probe = splits.probe(JURY_IMAGES).resized(task.height, task.width)
-    inner_loop = choose_inner_loop(
-        config,
-        space,
-        task,
-        train,
-        probe,
-        anchors,
-        seed=derive_seed(seed, "optimiser"),
-        progress=progress,
+    log = _Log(folder)
+    checkpoint = log.checkpoint()
+    inner_loop = (
+        CHOICES[int(checkpoint["choice"])]
+        if "choice" in checkpoint
+        else choose_inner_loop(
+            config,
+            space,
+            task,
+            train,
+            probe,
+            anchors,
+            seed=derive_seed(seed, "optimiser"),
+            progress=progress,
+        )
     )
     config = replace(config, inner_loop=inner_loop)
     gtn = Gtn(task, config.synthesis, seed=derive_seed(seed, "gtn")).to(train.images.device)
@@ -105,8 +117,8 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
         score=meta.rank_score,
         seed=derive_seed(seed, "jury"),
     )
-    log, best = _Log(folder), _Best(gtn, jury)
-    spent = log.restore(training, best)
+    best = _Best(gtn, jury)
+    spent = log.restore(checkpoint, training, best)
     if training.n_done == 0:
         rng = torch_rng(derive_seed(seed, "warm start"))
         warm_start(gtn, train, config.warm_start, rng, progress)
@@ -121,7 +133,7 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
         note = "skipped" if running is None else f"meta-loss {running:.3f}{best.note}"
         progress("meta-training", training.n_done, meta.n_meta_steps, note)
         if is_due and training.n_done < meta.n_meta_steps:
-            log.save(training, best, spent + time.perf_counter() - start)
+            log.save(training, best, inner_loop, spent + time.perf_counter() - start)
     trained = TrainedGenerator(
         gtn=gtn,
         config=config,
@@ -129,7 +141,7 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
         meta_steps=best.take() if jury.held_out else training.n_done,
         seconds=spent + time.perf_counter() - start,
         anchors=tuple(anchor.architecture_id for anchor in anchors),
-        anchor_seconds=sum(anchor.seconds for anchor in anchors),
+        anchor_seconds=anchor_seconds,
     )
     if folder is not None:
         save_generator(trained, folder)
@@ -195,23 +207,28 @@ class _Log:
             with self._steps.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(step)) + "\n")
 
-    def save(self, training: MetaTraining, best: _Best, seconds: float) -> None:
+    def save(
+        self, training: MetaTraining, best: _Best, inner_loop: InnerLoopConfig, seconds: float
+    ) -> None:
         if self._checkpoint is not None:
-            spent = torch.tensor(seconds, dtype=torch.float64)
-            state = {**training.state(), **best.state(), "seconds": spent}
+            state = {**training.state(), **best.state()}
+            state["seconds"] = torch.tensor(seconds, dtype=torch.float64)
+            if inner_loop in CHOICES:
+                state["choice"] = torch.tensor(CHOICES.index(inner_loop))
             write_tensors(self._checkpoint, state)
 
-    def restore(self, training: MetaTraining, best: _Best) -> float:
-        """Go on from the checkpoint, if there is one; return the seconds spent before it."""
-        if self._steps is None or self._checkpoint is None:
-            return 0.0
-        seconds = 0.0
-        if self._checkpoint.exists():
-            state = read_tensors(self._checkpoint)
-            seconds = state.pop("seconds").item()
+    def checkpoint(self) -> dict[str, Tensor]:
+        """Read the checkpoint; empty where there is none."""
+        if self._checkpoint is None or not self._checkpoint.exists():
+            return {}
+        return read_tensors(self._checkpoint)
+
+    def restore(self, state: dict[str, Tensor], training: MetaTraining, best: _Best) -> float:
+        """Go on from this checkpoint unless it is empty; return the seconds spent before it."""
+        if state:
             training.restore(state)
             best.restore(state)
-        if self._steps.exists():  # lines after the checkpoint will be written again
+        if self._steps and self._steps.exists():  # lines after the checkpoint are written again
             lines = self._steps.read_text(encoding="utf-8").splitlines(keepends=True)
             write_text(self._steps, "".join(lines[: training.n_done]))
-        return seconds
+        return state["seconds"].item() if state else 0.0

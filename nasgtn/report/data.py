@@ -1,6 +1,6 @@
 """What a report is made from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,9 @@ class RunData:
     """Seconds of the stages: anchors, meta_training, search, control, shortlist, verification,
     baselines."""
     anchors: Sequence[Evaluation] = ()
-    """Trained before the generator, which learned from them: they judge no estimator."""
+    """Trained before the generator."""
+    learned_from: Collection[str] = ()
+    """Ids of the architectures that the generator learned from: anchors, also another run's."""
     shortlist: Sequence[Evaluation] = ()
     """By short trainings as the anchors': the score is the validation accuracy."""
     control: Sequence[Evaluation] = ()
@@ -74,6 +76,11 @@ class RunData:
     def has_shortlist(self) -> bool:
         """Whether short trainings chose the candidates; those of it may all be of anchors."""
         return bool(self.config.get("verification", {}).get("shortlist"))
+
+    @property
+    def anchor_ids(self) -> frozenset[str]:
+        """Ids of all anchors: they judge no estimator."""
+        return frozenset(self.learned_from).union(one.architecture_id for one in self.anchors)
 
     @property
     def has_short_anchors(self) -> bool:

@@ -19,7 +19,7 @@ from nasgtn.estimates import (
     mean_scores,
     rung_estimates,
 )
-from nasgtn.records import Evaluation
+from nasgtn.records import Evaluation, or_lowest
 from nasgtn.report.classes import ClassResult, Confusion, class_results
 from nasgtn.report.data import RunData
 from nasgtn.report.foresight import Forecast, Truth, forecasts
@@ -84,7 +84,7 @@ class Costs:
 
     stages: Mapping[str, float]
     n_candidates: int
-    """Distinct architectures that the proxy scored."""
+    """Distinct architectures that the proxy could score."""
     proxy_seconds: float | None
     """Mean of one candidate."""
     full_seconds: float | None
@@ -193,9 +193,8 @@ def find_winner(verified: Iterable[Verified]) -> Verified | None:
     candidates = [v for v in trained if not v.is_control] or trained
 
     def merit(one: Verified) -> tuple[float, float, str]:
-        accuracy = one.validation_accuracy
-        score = one.proxy_score or 0.0
-        return -math.inf if accuracy is None else accuracy, score, one.architecture_id
+        accuracy, score = or_lowest(one.validation_accuracy), or_lowest(one.proxy_score)
+        return accuracy, score, one.architecture_id
 
     return max(candidates, key=merit, default=None)
 
@@ -207,11 +206,7 @@ def _verified(data: RunData) -> tuple[Verified, ...]:
     winner = find_winner(found)
     if winner is not None and winner.latency_ms is None:  # the search measures it if asked to
         found[found.index(winner)] = replace(winner, latency_ms=data.latency_ms)
-    return tuple(
-        sorted(found, key=lambda v: -math.inf if v.test_accuracy is None else v.test_accuracy)[
-            ::-1
-        ]
-    )
+    return tuple(sorted(found, key=lambda v: or_lowest(v.test_accuracy))[::-1])
 
 
 def _verify(data: RunData, records: list[Evaluation], scores: Mapping[str, float]) -> Verified:
@@ -224,7 +219,7 @@ def _verify(data: RunData, records: list[Evaluation], scores: Mapping[str, float
         description=data.descriptions.get(first.architecture_id, first.architecture_id),
         choices=dict(first.choices),
         is_control=bool(_mean_metric(records, "is_control")),
-        is_anchor=any(one.architecture_id == first.architecture_id for one in data.anchors),
+        is_anchor=first.architecture_id in data.anchor_ids,
         n_seeds=sum(record.score is not None for record in records),
         test_accuracy=_mean(record.score for record in records),
         test_accuracies=tuple(one.score for one in records if one.score is not None),
@@ -344,7 +339,7 @@ def _best_scores(data: RunData) -> tuple[Verified, ...]:
 def _costs(data: RunData) -> Costs:
     proxy = _mean(record.seconds for record in data.proxy if record.score is not None)
     full = _mean(record.seconds for record in data.verification if record.score is not None)
-    n = len(data.proxy)
+    n = sum(one.score is not None for one in data.proxy)
     once = sum(data.costs.get(stage, 0.0) for stage in (*GENERATOR_STAGES, "shortlist"))
     saved = full - proxy if proxy is not None and full is not None else 0.0
     return Costs(

@@ -171,6 +171,14 @@ class SearchSpace:
         """
         self.sample_network(seed, task)
 
+    def runs(self, choices: Choices, task: Task) -> bool:
+        """Say whether the network of these choices can be built and run for the task."""
+        try:
+            self._check_output(self.network(choices, task, seed=0), task, 0)
+        except InvalidSpaceError:
+            return False
+        return True
+
     def sample_network(self, seed: int, task: Task) -> nn.Module:
         """Build the network of a random architecture: the first of `DRAWS` that runs.
 

@@ -168,6 +168,15 @@ def test_every_generator_has_rows_of_its_own_and_no_anchor_is_compared(
         assert rows["ensemble"][cost] == pytest.approx(both)
 
 
+def test_too_few_anchors_to_calibrate_by_are_one_clear_line(
+    nasgtn: Nasgtn, compare: Callable[..., Args]
+) -> None:
+    """Nine are asked for, but the space has 16, of which 12 are compared."""
+    outcome = nasgtn(*compare("calibrated", n=12), "--set", "anchors.n=9")
+    assert outcome.code == 2
+    assert "calibrated needs at least 8 anchors with an accuracy, got 4" in outcome.err
+
+
 def test_generators_share_anchors_and_do_not_depend_on_the_proxy(
     nasgtn: Nasgtn, compare: Callable[..., Args], tmp_path: Path
 ) -> None:

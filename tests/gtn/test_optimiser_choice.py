@@ -1,7 +1,9 @@
 """The anchors choose the learners' optimiser."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 
@@ -119,3 +121,41 @@ def test_a_trained_generator_says_which_optimiser_was_chosen(
     if shares[0] != shares[1]:
         assert trained.config.inner_loop == CHOICES[shares.index(max(shares))]
     assert trained.gtn.config.inner_loop == trained.config.inner_loop
+
+
+def test_a_training_that_goes_on_does_not_choose_again(
+    config: GtnConfig,
+    tiny_space: SearchSpace,
+    toy_splits: Splits,
+    anchors: list[Evaluation],
+    tmp_path: Path,
+) -> None:
+    class StoppedError(Exception):
+        pass
+
+    seen: list[str] = []
+
+    def stop(stage: str, done: int, total: int, note: str = "") -> None:
+        seen.append(stage)
+        if (stage, done) == ("meta-training", 2) and seen.count(stage) == 2:
+            raise StoppedError
+
+    meta = replace(config.meta_training, n_meta_steps=3, save_every=1)
+    config = replace(config, meta_training=meta)
+    train = partial(
+        train_generator,
+        tiny_space,
+        toy_splits,
+        config,
+        seed=0,
+        anchors=anchors,
+        folder=tmp_path,
+        progress=stop,
+    )
+    with pytest.raises(StoppedError):
+        train()
+    n_chosen = seen.count("optimiser")
+    trained = train()
+    assert n_chosen == seen.count("optimiser") == len(CHOICES)
+    whole = train_generator(tiny_space, toy_splits, config, seed=0, anchors=anchors)
+    assert trained.config == whole.config

@@ -232,6 +232,11 @@ def test_one_batch_cannot_be_shuffled(toy_task: Task, small_gtn: GtnConfig, vari
         make(toy_task, small_gtn, variant=variant, n_batches=1)
 
 
+def test_real_images_without_learned_settings_leave_nothing_to_learn() -> None:
+    with pytest.raises(InvalidConfigError, match="or nothing is learned"):
+        CurriculumConfig(variant="real", learned_settings=False)
+
+
 def test_a_class_without_an_image_is_refused(toy_task: Task, small_gtn: GtnConfig) -> None:
     with pytest.raises(InvalidConfigError, match="each of 3 classes, got 1 batches of 2"):
         make(toy_task, small_gtn, n_steps=1, batch_size=2)

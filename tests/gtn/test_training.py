@@ -80,6 +80,36 @@ def test_anchors_of_a_held_out_family_are_left_out(
     assert not all(torch.equal(found[name], value) for name, value in without.items())
 
 
+def build_pooling(trial: Trial, task: Task) -> nn.Module:
+    """Halve the images so often that the small ones of a generator vanish."""
+    pools = [nn.MaxPool2d(2) for _ in range(trial.suggest_int("depth", 1, 3))]
+    head = nn.Linear(task.n_channels, task.n_classes)
+    return nn.Sequential(*pools, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
+
+
+def test_anchors_that_cannot_run_on_the_generators_images_are_left_out(
+    toy_splits: Splits, small_gtn: GtnConfig
+) -> None:
+    space = SearchSpace(name="pooling", build=build_pooling)
+    anchors = [
+        Evaluation(
+            evaluator="anchor",
+            architecture_id=one.id,
+            choices=one.choices,
+            seed=0,
+            score=float(index),
+            seconds=1.0,
+        )
+        for index, one in enumerate(space.sample_distinct(3, 0, toy_splits.task))
+    ]
+    config = replace(small_gtn, image_size=4)
+    trained = train_generator(space, toy_splits, config, seed=3, anchors=anchors)
+    left = [one.architecture_id for one in anchors if one.choices["depth"] != 3]
+    assert list(trained.anchors) == left
+    assert len(left) == 2
+    assert trained.anchor_seconds == 3
+
+
 def test_nothing_held_out_trains_as_before(
     tiny_space: SearchSpace, toy_splits: Splits, small_gtn: GtnConfig
 ) -> None:

@@ -101,6 +101,19 @@ def test_failed_evaluations_are_left_out_and_counted() -> None:
     assert (failure.message, failure.count) == ("ValueError: no gradient", 1)
 
 
+def test_what_the_proxy_could_not_score_saves_no_training() -> None:
+    data = make_run()
+    scored = [one for one in data.proxy if one.score is not None]
+    failed = [
+        dataclasses.replace(one, score=None, failure="gated", metrics={"is_gated": 1.0})
+        for one in scored[:4]
+    ]
+    some = dataclasses.replace(data, proxy=[*failed, *scored[4:]])
+    without = dataclasses.replace(data, proxy=scored[4:])
+    assert summarise(some).costs == summarise(without).costs
+    assert summarise(some).costs.n_candidates == len(scored) - 4
+
+
 def test_equal_failures_are_one_row_with_their_number() -> None:
     data = make_run()
     failures = summarise(data).failures
@@ -177,8 +190,10 @@ def test_what_the_proxy_adds_is_the_difference_of_the_two_rows() -> None:
     (found,) = summary.gains
     assert (found.name, found.n) == ("fused", 16)
     assert (found.spearman, found.other) == (rows["fused"], rows["fused without gtn"])
-    anchors = dataclasses.replace(data, anchors=data.verification[:6])
-    assert summarise(anchors).gains[0].n == 10
+    learned_from = {one.architecture_id for one in data.verification[:6]}
+    for anchors in ({"anchors": data.verification[:6]}, {"learned_from": learned_from}):
+        anchored = dataclasses.replace(data, **anchors)
+        assert summarise(anchored).gains[0].n == 10
     bare = [one for one in data.baselines if "without" not in one.evaluator]
     assert summarise(dataclasses.replace(data, baselines=bare)).gains == ()
 
