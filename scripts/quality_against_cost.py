@@ -59,7 +59,7 @@ def main() -> None:
     for row, name in enumerate(ROWS.values(), start=1):
         figure.update_yaxes(title=f"Spearman with the truth, {name}", row=row, col=1)
     figure.update_xaxes(type="log", dtick=1, gridcolor="#e4e7eb")
-    figure.update_yaxes(range=[-0.75, 1.02], gridcolor="#e4e7eb", zerolinecolor="#858b94")
+    figure.update_yaxes(gridcolor="#e4e7eb", zerolinecolor="#858b94")
     figure.update_layout(
         template="none",
         showlegend=False,
