@@ -31,7 +31,7 @@ from nasgtn.gtn import CHOICES, GtnConfig
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
 from nasgtn.ranking import spearman
-from nasgtn.records import Evaluation, append_record, mend_lines, read_records
+from nasgtn.records import Evaluation, append_record, mend_lines, or_lowest, read_records
 from nasgtn.spaces import Architecture, SearchSpace
 from nasgtn.spaces.cost import Cost, measure_cost
 from nasgtn.task import Task
@@ -325,7 +325,7 @@ def _best_setting(
         scores = mean_scores(rows[place])
         both = [name for name in known if name in scores]
         rho = spearman([scores[name] for name in both], [known[name].truth for name in both])
-        return -math.inf if rho is None else rho
+        return or_lowest(rho)
 
     best = max(rows, key=merit)
     others = [one.seconds for name, row in evaluations.items() if name != best[0] for one in row]

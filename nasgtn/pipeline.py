@@ -48,7 +48,7 @@ from nasgtn.search import (
     search,
 )
 from nasgtn.stages import anchor_seed, problem_of, verification_stage
-from nasgtn.status import RunStatus, status
+from nasgtn.status import RunStatus, is_finished, status
 
 __all__ = [
     "RunConfig",
@@ -89,7 +89,7 @@ def resume(folder: Path, *, progress: Progress = silent) -> RunResult:
             changed since.
     """
     read_facts(folder)
-    if (folder / FINISHED).exists() and (folder / REPORT).exists():
+    if is_finished(folder):
         return run_result(folder)
     run = load(folder)
     with disk_errors(folder), locked(folder):

@@ -43,7 +43,7 @@ class Evaluation:
 
 
 def or_lowest(score: float | None) -> float:
-    """Rank what failed below everything."""
+    """Rank what has no score below everything."""
     return -math.inf if score is None else score
 
 

@@ -44,7 +44,7 @@ from nasgtn.search import StudyPlace, history, importances, study_place
 from nasgtn.spaces import Choice, Choices, SearchSpace
 from nasgtn.spaces.catalogue import find_space
 from nasgtn.spaces.layers import layers
-from nasgtn.status import read_rows
+from nasgtn.status import read_rows, taken_over
 from nasgtn.task import Task
 
 
@@ -126,8 +126,8 @@ def run_data(folder: Path) -> RunData:
             "search": _seconds(proxy),
             "control": _seconds(control),
             "shortlist": _seconds(shortlist),
-            "verification": _seconds(verification) - _seconds_of_anchors(verification, anchors),
-            "baselines": _seconds(_beside(baselines, [*proxy, *control])),
+            "verification": _seconds(verification) - _seconds(taken_over(anchors, verification)),
+            "baselines": _seconds(beside(baselines, [*proxy, *control])),
         },
         learning_rates=synthetic.learning_rates.tolist() if synthetic else (),
         momenta=synthetic.momenta.tolist() if synthetic else (),
@@ -249,7 +249,7 @@ def _seconds(records: Sequence[Evaluation]) -> float:
     return sum(record.seconds for record in records)
 
 
-def _beside(baselines: Sequence[Evaluation], scored: Sequence[Evaluation]) -> list[Evaluation]:
+def beside(baselines: Sequence[Evaluation], scored: Sequence[Evaluation]) -> list[Evaluation]:
     """Leave out what took no time of its own: sums, and scores that other files have too."""
     elsewhere = {(one.evaluator, one.architecture_id) for one in scored}
     return [
@@ -257,15 +257,6 @@ def _beside(baselines: Sequence[Evaluation], scored: Sequence[Evaluation]) -> li
         for one in baselines
         if one.evaluator not in FUSIONS and (one.evaluator, one.architecture_id) not in elsewhere
     ]
-
-
-def _seconds_of_anchors(
-    verification: Sequence[Evaluation], anchors: Sequence[Evaluation]
-) -> float:
-    """Sum what verification did not spend, since its training was that of an anchor."""
-    verified = {(one.architecture_id, one.seed) for one in verification}
-    taken_over = [one for one in anchors if one.score is not None]
-    return _seconds([one for one in taken_over if (one.architecture_id, one.seed) in verified])
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:

@@ -34,6 +34,7 @@ from nasgtn.preparation import Run, disk_errors, load_truth, prepare
 from nasgtn.progress import Progress, silent, within
 from nasgtn.records import Evaluation, read_records
 from nasgtn.report.regret import render_regret
+from nasgtn.runs import beside
 from nasgtn.search import Problem, search, study_place
 from nasgtn.spaces import Architecture
 
@@ -136,14 +137,9 @@ def follow(seed: int, folder: Path, best: float) -> list[Found]:
     before = float(read_toml(generator)["seconds"]) if generator.exists() else 0.0
     short = [*anchors, *read_records(folder / SHORTLIST)] if are_short else []
     scored = [one for name in (PROXY, CONTROL) for one in read_records(folder / name)]
-    twice = {(one.evaluator, one.architecture_id) for one in scored}
-    beside = [
-        one
-        for one in read_records(folder / BASELINES)
-        if not one.evaluator.startswith(("real:", "fused", "calib"))
-        and (one.evaluator, one.architecture_id) not in twice
-    ]
-    before += sum(one.seconds for one in (*short, *scored, *beside))
+    others = beside(read_records(folder / BASELINES), scored)
+    of_search = [one for one in others if not one.evaluator.startswith("real:")]
+    before += sum(one.seconds for one in (*short, *scored, *of_search))
     true = [] if are_short else anchors
     known = {one.architecture_id for one in true}
     new = [one for one in read_records(folder / VERIFICATION) if one.architecture_id not in known]

@@ -206,9 +206,7 @@ def _best_beside(run: Run, pool: Pool, before: Sequence[Evaluation]) -> list[Eva
 
 def _labels(run: Run, trained: Collection[str]) -> dict[str, float]:
     """Read the validation accuracies of the anchors, and of what was `trained` as long as they."""
-    found: dict[
-        str, dict[int, float]
-    ] = {}  # of each training by its seed, as some are in two files
+    found: dict[str, dict[int, float]] = {}  # by seed, as some trainings are in two files
     for record in read_anchors(run.folder):
         assert record.score is not None
         found.setdefault(record.architecture_id, {})[record.seed] = record.score

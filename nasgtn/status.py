@@ -236,8 +236,23 @@ def _short_trainings(config: Mapping[str, Any]) -> tuple[int, bool]:
     return shortlist, config["anchors"].get("max_steps", 0) > 0
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether all stages of a run are done, and its report is still there."""
+    return (folder / FINISHED).exists() and (folder / REPORT).exists()
+
+
+def taken_over(anchors: Sequence[Evaluation], verified: Sequence[Evaluation]) -> list[Evaluation]:
+    """Find the anchors whose training verification took over: its records repeat their seconds."""
+    again = {(one.architecture_id, one.seed) for one in verified}
+    return [
+        one
+        for one in anchors
+        if one.score is not None and (one.architecture_id, one.seed) in again
+    ]
+
+
 def _stage(folder: Path, done: Mapping[str, int], wanted: Mapping[str, int]) -> str:
-    if (folder / FINISHED).exists() and (folder / REPORT).exists():
+    if is_finished(folder):
         return "finished"
     if (folder / VERIFICATION).exists():
         return "verification"
@@ -275,12 +290,9 @@ def _seconds_left(
 def _spent(
     anchors: Sequence[Evaluation], proxy: Sequence[Evaluation], verified: Sequence[Evaluation]
 ) -> float:
-    """Sum up what was spent; the verification of an anchor repeats the seconds of the anchor."""
-    again = {(one.architecture_id, one.seed) for one in verified}
-    once = [
-        one for one in anchors if one.score is None or (one.architecture_id, one.seed) not in again
-    ]
-    return sum(one.seconds for part in (once, proxy, verified) for one in part)
+    """Sum up what was spent, each training once."""
+    spent = sum(one.seconds for part in (anchors, proxy, verified) for one in part)
+    return spent - sum(one.seconds for one in taken_over(anchors, verified))
 
 
 def _seconds_since_change(folder: Path) -> float:

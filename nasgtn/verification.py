@@ -146,11 +146,15 @@ def verify_chosen(
         n_done += 1
         progress("verification", n_done, len(todo), _best_so_far(list(done.values())))
     records = _update_groups(path, chosen)
-    scored = [*read_records(folder / CONTROL), *read_records(folder / PROXY), *chosen.all]
-    winner = find_winner(records, mean_scores(scored))
+    winner = find_winner(records, {**mean_scores(chosen.all), **proxy_scores(folder)})
     if winner is not None:
         _keep_winner(keeping, best, space.architecture(winner.choices), winner)
     return records
+
+
+def proxy_scores(folder: Path) -> dict[str, float]:
+    """Read what the proxy scored of a run, by architecture id: candidates and control."""
+    return mean_scores([*read_records(folder / CONTROL), *read_records(folder / PROXY)])
 
 
 def find_winner(records: Sequence[Evaluation], scores: Mapping[str, float]) -> Evaluation | None:

@@ -7,14 +7,13 @@ the picture). Of several generators the middle one is shown.
 """
 
 import json
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
-from screenshots import browsing, save  # type: ignore[import-not-found]  # beside this file
+from screenshots import picture  # type: ignore[import-not-found]  # beside this file
 
 ROOT = Path(__file__).resolve().parents[1]
 TITLES = {
@@ -63,16 +62,9 @@ def main() -> None:
     figure.update_layout(
         template="none",
         showlegend=False,
-        width=460 * len(tables),
-        height=900,
         margin={"t": 40, "r": 20},
     )
-    size = f"{460 * len(tables)},1040"  # the browser keeps some of the height for itself
-    with tempfile.TemporaryDirectory() as folder, browsing(size) as browser:
-        page = Path(folder) / "figure.html"
-        figure.write_html(page, include_plotlyjs=True, config={"displayModeBar": False})
-        browser.get(page.as_uri())
-        save(browser, "quality_against_cost.png")
+    picture(figure, "quality_against_cost.png", width=460 * len(tables), height=900)
 
 
 def middle(table: pd.DataFrame) -> pd.DataFrame:

@@ -93,8 +93,10 @@ def scoreboard() -> Iterator[str]:
         yield line(title, "aim", *(" / ".join(map(number, aim)) for aim in aims), "", "")
         kinds = [
             " / ".join(
-                number(value) if round(value, 3) >= aim else f"**{number(value, aim)}**"
-                for value, aim in zip(medians(table, kind), aims_of_kind, strict=True)
+                number(value) if value >= aim else f"**{number(value, aim)}**"
+                for value, aim in zip(
+                    medians(table[table["name"] == kind]), aims_of_kind, strict=True
+                )
             )
             for kind, aims_of_kind in zip(KINDS, aims, strict=True)
         ]
@@ -124,9 +126,7 @@ def benchmark(table: pd.DataFrame) -> Iterator[str]:
             "" if len(rows) == 1 else f" ({', '.join(map(number, rows[order]))})"
             for order in ORDERS
         ]
-        shown = [
-            number(value) + more for value, more in zip(medians(table, name), each, strict=True)
-        ]
+        shown = [number(value) + more for value, more in zip(medians(rows), each, strict=True)]
         setting = rows["setting"].iloc[0]
         yield line(
             NAMES.get(str(name), f"`{name}`") + ("" if pd.isna(setting) else f" ({setting})"),
@@ -138,9 +138,8 @@ def benchmark(table: pd.DataFrame) -> Iterator[str]:
         )
 
 
-def medians(table: pd.DataFrame, name: object) -> list[float]:
+def medians(rows: pd.DataFrame) -> list[float]:
     """Take the median over an estimator's generators, column by column."""
-    rows = table[table["name"] == name]
     return [median(rows[order]) for order in ORDERS]
 
 

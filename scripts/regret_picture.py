@@ -6,10 +6,9 @@ Reads results/benchmarks/search_nasbench201/regret.csv, writes docs/images/regre
 takes the picture).
 """
 
-import tempfile
 from pathlib import Path
 
-from screenshots import browsing, save  # type: ignore[import-not-found]  # beside this file
+from screenshots import picture  # type: ignore[import-not-found]  # beside this file
 
 from nasgtn.report.regret import regret_figure
 
@@ -20,12 +19,7 @@ TABLE = ROOT / "results" / "benchmarks" / "search_nasbench201" / "regret.csv"
 def main() -> None:
     """Make the figure and take its picture."""
     figure = regret_figure(TABLE.read_text(encoding="utf-8"))
-    figure.update_layout(template="none", width=1000, height=480)
-    with tempfile.TemporaryDirectory() as folder, browsing("1000,620") as browser:
-        page = Path(folder) / "figure.html"
-        figure.write_html(page, include_plotlyjs=True, config={"displayModeBar": False})
-        browser.get(page.as_uri())
-        save(browser, "regret.png")
+    picture(figure.update_layout(template="none"), "regret.png", width=1000, height=480)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,13 @@ import io
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
+from plotly.graph_objects import Figure
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.expected_conditions import (
@@ -23,6 +25,8 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 SIZE = "1200,1000"
+BROWSER = 140
+"""Pixels of the height that the browser keeps for itself."""
 STUDY = "//a[contains(@href, '/studies/') and contains(., 'proxy')]"
 
 
@@ -54,6 +58,17 @@ def main(report: Path, run: Path) -> None:
             wait.until(text_to_be_present_in_element(("tag name", "body"), "Winner:"))
             save(browser, "dashboard.png")
             served.terminate()
+
+
+def picture(figure: Figure, name: str, *, width: int, height: int) -> None:
+    """Draw a figure of that size in pixels, and write its picture."""
+    figure.update_layout(width=width, height=height)
+    size = f"{width},{height + BROWSER}"
+    with tempfile.TemporaryDirectory() as folder, browsing(size) as browser:
+        page = Path(folder) / "figure.html"
+        figure.write_html(page, include_plotlyjs=True, config={"displayModeBar": False})
+        browser.get(page.as_uri())
+        save(browser, name)
 
 
 def save(browser: webdriver.Chrome, name: str) -> None:

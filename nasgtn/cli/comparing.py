@@ -91,8 +91,6 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
         if given and request.generator
         else []
     )
-    if CALIBRATED in request.estimators:
-        _check_labels(teachers)
     seen = {one.architecture_id for teacher in teachers for one in teacher.anchors}
     architectures = space.sample_distinct(
         request.n_architectures,
@@ -105,8 +103,8 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
     if not given and not set(GENERATED).isdisjoint(request.estimators):
         exclude = frozenset(one.id for one in architectures)
         teachers = _teachers(config, request, (space, splits), kept, exclude, progress=progress)
-        if CALIBRATED in request.estimators:
-            _check_labels(teachers)
+    if CALIBRATED in request.estimators:
+        _check_labels(teachers)
     rows = _Rows(
         config=replace(config, gtn=given.config) if given else config,
         space=space,

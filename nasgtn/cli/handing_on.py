@@ -16,7 +16,6 @@ from nasgtn.artefacts import (
     BEST_CHOICES,
     BEST_WEIGHTS,
     CONFIG,
-    CONTROL,
     JOURNAL,
     PROXY,
     STUDY,
@@ -31,7 +30,6 @@ from nasgtn.configuration import (
 from nasgtn.dashboard import Publisher, begin, serve
 from nasgtn.data import Part, Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, UnknownNameError
-from nasgtn.estimates import mean_scores
 from nasgtn.evaluation.ground_truth import TrainedTruth
 from nasgtn.export import (
     DTYPES,
@@ -52,7 +50,7 @@ from nasgtn.runs import run_data, task_of
 from nasgtn.search import study_place
 from nasgtn.spaces.catalogue import find_space
 from nasgtn.training import measure, train_to_the_end
-from nasgtn.verification import COSTS, VALIDATION_ACCURACY, best_verified
+from nasgtn.verification import COSTS, VALIDATION_ACCURACY, best_verified, proxy_scores
 
 SYNTHETIC = "synthetic"
 N_CHECKED = 256
@@ -197,8 +195,7 @@ def load_winner(run: Path, *, is_trained_anew: bool = False) -> TrainedNetwork:
 
 def _best(run: Path, winner: TrainedNetwork, top: int) -> list[Evaluation]:
     """Find the records of the winner and of those that come after it."""
-    scored = [*read_records(run / CONTROL), *read_records(run / PROXY)]
-    verified = best_verified(read_records(run / VERIFICATION), mean_scores(scored))
+    verified = best_verified(read_records(run / VERIFICATION), proxy_scores(run))
     if top > len(verified):
         raise InvalidConfigError(
             f"--top must be at most {len(verified)}, the networks that were verified, got {top}"

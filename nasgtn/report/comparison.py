@@ -1,6 +1,5 @@
 """The page of a comparison: which estimator orders best, and for how many seconds."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from nasgtn.estimates import Comparison, Estimate
+from nasgtn.records import or_lowest
 from nasgtn.report import words
 from nasgtn.report.evidence import quality_figure
 from nasgtn.report.look import colour_of, finish, plain
@@ -114,8 +114,7 @@ def truth_in_words(data: ComparisonData) -> str:
 
 
 def _order(row: Estimate) -> tuple[float, str]:
-    rho = row.agreement.spearman
-    return math.inf if rho is None else -rho, row.name
+    return -or_lowest(row.agreement.spearman), row.name
 
 
 def _reaches(row: Estimate, low: float) -> bool:

@@ -301,8 +301,7 @@ def _estimators(
     ]
 
     def order(row: Estimate) -> tuple[bool, float, str]:
-        rho = row.agreement.spearman
-        return row.name != PROXY, math.inf if rho is None else -rho, row.name
+        return row.name != PROXY, -or_lowest(row.agreement.spearman), row.name
 
     return tuple(sorted(rows, key=order))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from anchor_records import anchors_of
 from torch import nn
 from torch.nn import functional as F
 
@@ -194,19 +195,11 @@ class StoppedError(Exception):
     pass
 
 
-def anchors_of(space: SearchSpace, splits: Splits, n: int) -> list[Evaluation]:
+def wide_anchors(space: SearchSpace, splits: Splits, n: int) -> list[Evaluation]:
     """Architectures that are the better the wider they are."""
-    return [
-        Evaluation(
-            evaluator="anchor",
-            architecture_id=one.id,
-            choices=one.choices,
-            seed=0,
-            score=float(str(one.choices["width"])) + index / 100,
-            seconds=0.0,
-        )
-        for index, one in enumerate(space.sample_distinct(n, 0, splits.task))
-    ]
+    drawn = space.sample_distinct(n, 0, splits.task)
+    widths = (float(str(one.choices["width"])) + index / 100 for index, one in enumerate(drawn))
+    return anchors_of(drawn, widths)
 
 
 @pytest.mark.parametrize("n_anchors", [0, 8])
@@ -222,7 +215,7 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir()
     parts.mkdir()
-    anchors = anchors_of(tiny_space, toy_splits, n_anchors)
+    anchors = wide_anchors(tiny_space, toy_splits, n_anchors)
     expected = train_generator(
         tiny_space, toy_splits, small_gtn, seed=3, anchors=anchors, folder=whole
     )
@@ -254,7 +247,7 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(
 def test_anchors_take_their_share_of_the_meta_steps_in_turn(
     tiny_space: SearchSpace, toy_splits: Splits, small_gtn: GtnConfig
 ) -> None:
-    anchors = anchors_of(tiny_space, toy_splits, 8)
+    anchors = wide_anchors(tiny_space, toy_splits, 8)
     built: list[str] = []
 
     def build(trial: Trial, task: Task) -> nn.Module:
@@ -288,7 +281,7 @@ def test_the_state_that_the_held_out_anchors_choose_is_kept(
 ) -> None:
     meta = replace(small_gtn.meta_training, n_meta_steps=12, save_every=2, patience=9)
     config = replace(small_gtn, meta_training=meta)
-    anchors = anchors_of(tiny_space, toy_splits, 12)
+    anchors = wide_anchors(tiny_space, toy_splits, 12)
     trained = train_generator(
         tiny_space, toy_splits, config, seed=1, anchors=anchors, folder=tmp_path
     )
@@ -317,7 +310,7 @@ def test_meta_training_ends_when_the_held_out_anchors_see_no_progress(
     meta = replace(
         small_gtn.meta_training, n_meta_steps=60, save_every=1, patience=3, learning_rate=0.3
     )
-    anchors = anchors_of(tiny_space, toy_splits, 12)
+    anchors = wide_anchors(tiny_space, toy_splits, 12)
     config = replace(small_gtn, meta_training=meta)
     trained = train_generator(
         tiny_space, toy_splits, config, seed=1, anchors=anchors, folder=tmp_path
@@ -329,7 +322,7 @@ def test_the_jury_counts_pairs_with_a_held_out_anchor(
     tiny_space: SearchSpace, toy_splits: Splits, small_gtn: GtnConfig
 ) -> None:
     gtn = make(toy_splits, small_gtn)
-    anchors = anchors_of(tiny_space, toy_splits, 6)
+    anchors = wide_anchors(tiny_space, toy_splits, 6)
     anchors[1] = replace(anchors[1], score=anchors[0].score)
     jury = Jury(
         space=tiny_space,
@@ -413,7 +406,7 @@ def test_the_late_training_loss_can_be_what_orders_the_anchors(
 def test_the_jury_listens_to_the_score_that_is_learned(
     tiny_space: SearchSpace, toy_splits: Splits, small_gtn: GtnConfig
 ) -> None:
-    gtn, anchors = make(toy_splits, small_gtn), anchors_of(tiny_space, toy_splits, 4)
+    gtn, anchors = make(toy_splits, small_gtn), wide_anchors(tiny_space, toy_splits, 4)
     data = gtn.synthesise(torch_rng(derive_seed(5, "synthesis")))
     scores = []
     for anchor in anchors:

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 from functools import partial
-from itertools import combinations
+from itertools import combinations, count
 from pathlib import Path
 
 import pytest
+from anchor_records import anchors_of
 
 from nasgtn.anchors import draw_anchors
 from nasgtn.data import Splits
@@ -33,17 +34,8 @@ def config(small_gtn: GtnConfig) -> GtnConfig:
 
 @pytest.fixture
 def anchors(tiny_space: SearchSpace, toy_splits: Splits) -> list[Evaluation]:
-    return [
-        Evaluation(
-            evaluator="anchor",
-            architecture_id=one.id,
-            choices=one.choices,
-            seed=0,
-            score=0.5 + number / 100,
-            seconds=1.0,
-        )
-        for number, one in enumerate(draw_anchors(tiny_space, toy_splits.task, 8, seed=0))
-    ]
+    drawn = draw_anchors(tiny_space, toy_splits.task, 8, seed=0)
+    return anchors_of(drawn, count(0.5, 0.01), seconds=1.0)
 
 
 def choose(

@@ -1,16 +1,17 @@
 """Whom a generator is trained on: no learner is ever of a family that is held out."""
 
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
 import torch
+from anchor_records import anchors_of
 from torch import nn
 
 from nasgtn.data import Splits
 from nasgtn.errors import InvalidConfigError, NasgtnError
 from nasgtn.gtn import GtnConfig, MetaTrainingConfig, load_generator, train_generator
-from nasgtn.records import Evaluation
 from nasgtn.spaces import FixedTrial, SearchSpace, Trial
 from nasgtn.task import Task
 
@@ -58,17 +59,7 @@ def test_no_learner_is_of_a_held_out_family(
 def test_anchors_of_a_held_out_family_are_left_out(
     tiny_space: SearchSpace, toy_splits: Splits, small_gtn: GtnConfig
 ) -> None:
-    anchors = [
-        Evaluation(
-            evaluator="anchor",
-            architecture_id=one.id,
-            choices=one.choices,
-            seed=0,
-            score=float(index),
-            seconds=0.0,
-        )
-        for index, one in enumerate(tiny_space.sample_distinct(12, 0, toy_splits.task))
-    ]
+    anchors = anchors_of(tiny_space.sample_distinct(12, 0, toy_splits.task), count(0.0))
     rest = [anchor for anchor in anchors if anchor.choices["norm"] == "none"]
     assert 0 < len(rest) < len(anchors)
     config = holding_out(small_gtn, "norm=batch")
@@ -91,17 +82,7 @@ def test_anchors_that_cannot_run_on_the_generators_images_are_left_out(
     toy_splits: Splits, small_gtn: GtnConfig
 ) -> None:
     space = SearchSpace(name="pooling", build=build_pooling)
-    anchors = [
-        Evaluation(
-            evaluator="anchor",
-            architecture_id=one.id,
-            choices=one.choices,
-            seed=0,
-            score=float(index),
-            seconds=1.0,
-        )
-        for index, one in enumerate(space.sample_distinct(3, 0, toy_splits.task))
-    ]
+    anchors = anchors_of(space.sample_distinct(3, 0, toy_splits.task), count(0.0), seconds=1.0)
     config = replace(small_gtn, image_size=4)
     trained = train_generator(space, toy_splits, config, seed=3, anchors=anchors)
     left = [one.architecture_id for one in anchors if one.choices["depth"] != 3]
