@@ -3,7 +3,7 @@
 import dataclasses
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
@@ -72,20 +72,55 @@ class RunConfig:
                 "search.prune needs proxy.n_probes of at least 2, or proxy.rungs, got "
                 f"{self.proxy.n_probes} and none"
             )
-        if self.verification.shortlist and not self.anchors.are_short:
-            raise InvalidConfigError(
-                "verification.shortlist needs short trainings, of anchors.max_steps steps, got "
-                f"{self.anchors.max_steps}"
-            )
+        self._check_shortlist()
         if self.anchors.are_short:
-            self._check_short_trainings()
+            self._check_short_anchors()
         if self.truth.table is not None and self.verification.n_seeds > 1:
             raise InvalidConfigError(
                 "verification.n_seeds must be 1 with truth.table, which has one accuracy an "
                 f"architecture, got {self.verification.n_seeds}"
             )
 
-    def _check_short_trainings(self) -> None:
+    @property
+    def shortlist_is_its_own(self) -> bool:
+        """Whether a shortlist's trainings are other ones than those of anchors."""
+        return self.verification.shortlist_steps > 0 or self.truth.short_table is not None
+
+    @property
+    def shortlist_training(self) -> AnchorConfig:
+        """How a shortlist is trained, where no table has it."""
+        steps = self.verification.shortlist_steps
+        return replace(self.anchors, max_steps=steps, image_size=0) if steps else self.anchors
+
+    def _check_shortlist(self) -> None:
+        config, table = self.verification, self.truth.short_table
+        if not config.shortlist and self.shortlist_is_its_own:
+            raise InvalidConfigError(
+                "verification.shortlist_steps and truth.short_table are of a "
+                "verification.shortlist, which is 0"
+            )
+        if config.shortlist_steps and table is not None:
+            raise InvalidConfigError(
+                "verification.shortlist_steps must be 0 with truth.short_table, got "
+                f"{config.shortlist_steps}"
+            )
+        if config.shortlist_steps >= self.training.max_steps and self.truth.table is None:
+            raise InvalidConfigError(
+                "verification.shortlist_steps must be below the training.max_steps of a full "
+                f"training, {self.training.max_steps}, got {config.shortlist_steps}"
+            )
+        if config.shortlist and not (self.anchors.are_short or self.shortlist_is_its_own):
+            raise InvalidConfigError(
+                "verification.shortlist needs short trainings: verification.shortlist_steps, "
+                "truth.short_table or anchors.max_steps must be set"
+            )
+        if self.shortlist_is_its_own and config.rounds > 1:
+            raise InvalidConfigError(
+                "verification.rounds must be 1 where a shortlist is trained otherwise than the "
+                f"anchors, as the two do not calibrate one score, got {config.rounds}"
+            )
+
+    def _check_short_anchors(self) -> None:
         short, full = self.anchors.max_steps, self.training.max_steps
         if short >= full and not self.anchors.image_size and self.truth.table is None:
             raise InvalidConfigError(

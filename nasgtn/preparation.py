@@ -3,7 +3,7 @@
 import fcntl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from nasgtn.configuration import (
 from nasgtn.data import Splits
 from nasgtn.data.sources import load_splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, InvalidSpaceError
-from nasgtn.evaluation import ChargedTable, Evaluator, Truth, evaluate, make_truth
+from nasgtn.evaluation import ChargedTable, Evaluator, Truth, TruthConfig, evaluate, make_truth
 from nasgtn.facts import ENVIRONMENT, TASK, VERSIONS, read_facts
 from nasgtn.gtn import load_generator
 from nasgtn.randomness import derive_seed
@@ -48,6 +48,8 @@ class Run:
     device: torch.device
     truth: Truth
     """Of verified architectures, and of anchors if their trainings are no short ones."""
+    short_truth: Truth | None = None
+    """Of a shortlist, where a table has it."""
 
     @property
     def place(self) -> StudyPlace:
@@ -74,8 +76,16 @@ def prepare(config: RunConfig, folder: Path) -> Run:
         generator = load_generator(Path(config.generator), task=splits.task)
         check_steps(config.proxy, generator.config)
     splits = splits.to(device)
-    truth = load_truth(config, space, splits)
-    run = Run(folder=folder, config=config, space=space, splits=splits, device=device, truth=truth)
+    short = config.truth.short
+    run = Run(
+        folder=folder,
+        config=config,
+        space=space,
+        splits=splits,
+        device=device,
+        truth=load_truth(config, space, splits),
+        short_truth=None if short is None else load_truth(config, space, splits, short),
+    )
     if config.search.storage is not None:
         check_storage(run.place)
     return run
@@ -102,19 +112,23 @@ def begin(config: RunConfig, folder: Path) -> Run:
     return run
 
 
-def load_truth(config: RunConfig, space: SearchSpace, splits: Splits) -> Truth:
+def load_truth(
+    config: RunConfig, space: SearchSpace, splits: Splits, source: TruthConfig | None = None
+) -> Truth:
     """Make what tells the accuracies of anchors and verified architectures.
 
     Args:
-        config: Says where they come from.
+        config: Says how networks are trained.
         space: Of the architectures.
         splits: On the device to train on.
+        source: Where accuracies come from; None: as `config` says.
 
     Raises:
         InvalidDataError: It is a table that knows none of a few random architectures.
     """
     device = splits.train.images.device
-    truth = make_truth(config.truth, config.training, space, splits, device)
+    source = source or config.truth
+    truth = make_truth(source, config.training, space, splits, device)
     if isinstance(truth, ChargedTable):
         drawn = space.sample_distinct(
             CHECKED_ARCHITECTURES, derive_seed(config.seed, "table"), splits.task
@@ -122,7 +136,7 @@ def load_truth(config: RunConfig, space: SearchSpace, splits: Splits) -> Truth:
         failures = [evaluate(truth, one, seed=0).failure for one in drawn]
         if all(failures):
             raise InvalidDataError(
-                f"{config.truth.table} must have the accuracies of search space {space.name!r}, "
+                f"{source.table} must have the accuracies of search space {space.name!r}, "
                 f"but the first of {len(failures)} random architectures gave: {failures[0]}"
             )
     return truth
@@ -135,7 +149,7 @@ def load_merit(
     truth: Truth,
     folder: Path | None = None,
 ) -> Evaluator:
-    """Make what measures anchors and a shortlist.
+    """Make what measures anchors.
 
     Args:
         config: Says whether by short trainings.
@@ -147,6 +161,14 @@ def load_merit(
     if config.anchors.are_short:
         return short_merit(config.anchors, config.training, space, splits)
     return merit_of(truth, folder)
+
+
+def load_shortlist_merit(run: Run) -> Evaluator:
+    """Make what measures a shortlist: a table, short trainings of its own, or as the anchors'."""
+    if run.short_truth is not None:
+        return merit_of(run.short_truth)
+    config = replace(run.config, anchors=run.config.shortlist_training)
+    return load_merit(config, run.space, run.splits, run.truth)
 
 
 def _check_space(space: SearchSpace, task: Task, seed: int) -> None:

@@ -27,10 +27,10 @@ from nasgtn.artefacts import (
 from nasgtn.comparison import check_settings
 from nasgtn.configuration import RunConfig, read_config
 from nasgtn.errors import InvalidConfigError
-from nasgtn.evaluation import ChargedTable, Report, Scores
+from nasgtn.evaluation import ChargedTable, Report, Scores, Truth
 from nasgtn.facts import read_toml
 from nasgtn.pipeline import resume, run_search
-from nasgtn.preparation import Run, disk_errors, load_truth, prepare
+from nasgtn.preparation import Run, disk_errors, prepare
 from nasgtn.progress import Progress, silent, within
 from nasgtn.records import Evaluation, read_records
 from nasgtn.report.regret import render_regret
@@ -48,13 +48,13 @@ N_TRAININGS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class RivalConfig:
-    """Optuna's TPE with its pruners, on the trainings of the table itself."""
+    """Optuna's TPE with its pruners, on the trainings of the tables themselves.
 
-    table: str
-    """FILE.csv[.gz]:COLUMN, accuracies after a short training. Each is charged its part of a full
-    one, and a full one after it the rest."""
+    Each architecture has a short training first, and a full one after it is charged the rest.
+    """
+
     epochs: tuple[int, int]
-    """Of a short and of a full training: a pruner's resources, and how a charge is divided."""
+    """Of a short and of a full training: a pruner's resources."""
     trials: int = 400
     """Distinct architectures."""
     seeds: int = 8
@@ -97,11 +97,13 @@ def benchmark_search(
         progress: Told by every stage.
 
     Raises:
-        InvalidConfigError: The configuration has no truth table.
+        InvalidConfigError: The configuration has no tables of full and short trainings.
         ArtefactError: What the folder holds was measured with other settings.
     """
-    if config.truth.table is None:
-        raise InvalidConfigError("a search benchmark needs truth.table, got none")
+    if config.truth.short is None:
+        raise InvalidConfigError(
+            "a search benchmark needs truth.table and truth.short_table, got one at most"
+        )
     check_settings(folder / REGRET, {"search": asdict(config), "rival": asdict(rival)})
     (folder / REGRET).touch()  # runs are kept from here on, so the settings must stay
     run = prepare(config, folder)
@@ -131,11 +133,12 @@ def follow(seed: int, folder: Path, best: float) -> list[Found]:
 
     Short real training that judges the proxy in a report is no part of a search, and not counted.
     """
-    are_short = read_config(folder / CONFIG).anchors.are_short
-    anchors = read_records(folder / ANCHORS)
+    config = read_config(folder / CONFIG)
+    are_short, is_looked_up = config.anchors.are_short, config.truth.short is not None
+    anchors, shortlist = read_records(folder / ANCHORS), read_records(folder / SHORTLIST)
     generator = folder / GENERATOR_CONFIG
     before = float(read_toml(generator)["seconds"]) if generator.exists() else 0.0
-    short = [*anchors, *read_records(folder / SHORTLIST)] if are_short else []
+    short = [*(anchors if are_short else ()), *(() if is_looked_up else shortlist)]
     scored = [one for name in (PROXY, CONTROL) for one in read_records(folder / name)]
     others = beside(read_records(folder / BASELINES), scored)
     of_search = [one for one in others if not one.evaluator.startswith("real:")]
@@ -143,8 +146,12 @@ def follow(seed: int, folder: Path, best: float) -> list[Found]:
     true = [] if are_short else anchors
     known = {one.architecture_id for one in true}
     new = [one for one in read_records(folder / VERIFICATION) if one.architecture_id not in known]
-    spent = [*((0.0, one) for one in true), *((before, one) for one in new)]
-    return _found(NASGTN, seed, [(seconds, one, True) for seconds, one in spent], best)
+    told = [
+        *((0.0, one, True) for one in true),
+        *((before, one, False) for one in (shortlist if is_looked_up else ())),
+        *((before, one, True) for one in new),
+    ]
+    return _found(NASGTN, seed, told, best)
 
 
 def follow_rival(method: str, seed: int, folder: Path, best: float) -> list[Found]:
@@ -208,7 +215,7 @@ class _Trainings:
 
     name = "training"
 
-    def __init__(self, short: ChargedTable, full: ChargedTable, epochs: tuple[int, int]) -> None:
+    def __init__(self, short: Truth, full: Truth, epochs: tuple[int, int]) -> None:
         self._short = short
         self._full = full
         self._epochs = epochs
@@ -231,17 +238,7 @@ def _search_table(
     run: Run, rival: RivalConfig, pruner: str, folder: Path, seed: int, *, progress: Progress
 ) -> None:
     """Search as a rival does, all its trainings being looked up."""
-    share = rival.epochs[0] / rival.epochs[1]
-    truth = run.config.truth
-    short = replace(
-        truth,
-        table=rival.table,
-        seconds=share * truth.seconds,
-        seconds_per_multiply_add=share * truth.seconds_per_multiply_add,
-    )
-    first = load_truth(replace(run.config, truth=short), run.space, run.splits)
-    assert isinstance(first, ChargedTable)
-    assert isinstance(run.truth, ChargedTable)
+    assert run.short_truth is not None
     settings = replace(
         run.config.search,
         trials=rival.trials,
@@ -256,7 +253,7 @@ def _search_table(
     problem = Problem(
         space=run.space,
         task=run.splits.task,
-        evaluator=_Trainings(first, run.truth, rival.epochs),
+        evaluator=_Trainings(run.short_truth, run.truth, rival.epochs),
         records=folder / PROXY,
         seed=seed,
         device=run.device,

@@ -13,7 +13,7 @@ from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.proxy import GtnProxy, RealBudget, RealSteps
 from nasgtn.fusion import PARTS
 from nasgtn.gtn import TrainedGenerator
-from nasgtn.preparation import Run, load_merit
+from nasgtn.preparation import Run, load_shortlist_merit
 from nasgtn.progress import Progress
 from nasgtn.randomness import derive_seed
 from nasgtn.records import Evaluation, read_records, write_records
@@ -149,20 +149,22 @@ def _rounds_of_candidates(
 def _best_of_shortlist(
     run: Run, pool: Pool, usual: VerificationConfig, progress: Progress
 ) -> list[Evaluation]:
-    """Train a shortlist as the anchors, and choose the candidates from it by what was found."""
+    """Train a shortlist shortly, and choose the candidates from it by what was found."""
     config, folder = run.config.verification, run.folder
-    merit = load_merit(run.config, run.space, run.splits, run.truth)
-    anchors = {*map(_id, read_records(folder / ANCHORS))}  # have had that training
+    merit = load_shortlist_merit(run)
+    # Anchors have had that training, unless it is another one.
+    before = [] if run.config.shortlist_is_its_own else read_records(folder / ANCHORS)
+    anchors = {*map(_id, before)}
     cuts = _cuts(config.shortlist, usual.shortlist, usual.rounds)
     for shortlist, _ in _choose_in_rounds(run, pool, cuts):
         evaluate_anchors(
             merit,
             [run.space.architecture(one.choices) for one in shortlist if _id(one) not in anchors],
             folder / SHORTLIST,
-            seed=anchor_seed(run),
+            seed=merit_seed(run.config.shortlist_training, run.config.seed, full=0),
             progress=lambda _, done, total, note="": progress("shortlist", done, total, note),
         )
-    found = _labels(run, {*map(_id, shortlist)})
+    found = _accuracies([*before, *read_records(folder / SHORTLIST)])
     trained = [replace(one, score=found[_id(one)]) for one in shortlist if _id(one) in found]
     best = best_candidates(trained, config.candidates, run.config.search.objectives)
     ids = [*map(_id, best), *(_id(one) for one in shortlist if _id(one) not in found)]
@@ -206,13 +208,20 @@ def _best_beside(run: Run, pool: Pool, before: Sequence[Evaluation]) -> list[Eva
 
 def _labels(run: Run, trained: Collection[str]) -> dict[str, float]:
     """Read the validation accuracies of the anchors, and of what was `trained` as long as they."""
-    found: dict[str, dict[int, float]] = {}  # by seed, as some trainings are in two files
-    for record in read_anchors(run.folder):
-        assert record.score is not None
-        found.setdefault(record.architecture_id, {})[record.seed] = record.score
-    file = SHORTLIST if run.config.anchors.are_short else VERIFICATION
-    for record in read_records(run.folder / file):
-        if record.score is not None and record.architecture_id in trained:
+    others: list[Evaluation] = []
+    if not run.config.anchors.are_short:
+        others = read_records(run.folder / VERIFICATION)
+    elif not run.config.shortlist_is_its_own:
+        others = read_records(run.folder / SHORTLIST)
+    known = [one for one in others if _id(one) in trained]
+    return _accuracies([*read_anchors(run.folder), *known])
+
+
+def _accuracies(records: Sequence[Evaluation]) -> dict[str, float]:
+    """Take each architecture's mean validation accuracy; some trainings are in two files."""
+    found: dict[str, dict[int, float]] = {}
+    for record in records:
+        if record.score is not None:
             accuracy = record.metrics["validation_accuracy"]
             found.setdefault(record.architecture_id, {})[record.seed] = accuracy
     return {name: fmean(accuracies.values()) for name, accuracies in found.items()}

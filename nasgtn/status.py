@@ -60,7 +60,7 @@ class RunStatus:
     gated: int
     """Stopped by the gate: their training-free scores were too poor."""
     shortlisted: int
-    """Short trainings of the shortlist so far; those of it that are anchors have had theirs."""
+    """Short trainings of the shortlist so far; anchors that are in it may have had theirs."""
     shortlist_wanted: int
     """At most so many of them."""
     verified: int
@@ -100,6 +100,7 @@ def status(folder: Path) -> RunStatus:
     stage = _stage(folder, done, wanted)
     table = config.get("truth", {}).get("table")
     short_wanted, are_short = _short_trainings(config)
+    is_looked_up = "short_table" in config.get("truth", {})
     units = {name: max(0, wanted[name] - done[name]) for name in STAGES[_place(stage) :]}
     if short_wanted and not verified and "verification" in units:
         units["shortlist"] = max(0, short_wanted - len(shortlist))
@@ -109,7 +110,7 @@ def status(folder: Path) -> RunStatus:
             "anchors": 0.0 if table and not are_short else _pace(anchors),
             "gtn": _mean([_seconds(step) for step in steps]),
             "search": _pace(proxy, workers),
-            "shortlist": _pace([*anchors, *shortlist]),
+            "shortlist": 0.0 if is_looked_up else _pace(shortlist or anchors),
             "verification": 0.0
             if table
             else _pace(verified if are_short else verified or anchors),
@@ -137,7 +138,9 @@ def status(folder: Path) -> RunStatus:
         seconds=sum(map(_seconds, steps))
         + _spent(anchors, [*proxy, *read_records(folder / CONTROL), *shortlist], verified),
         table=table,
-        charged=_spent(() if are_short else anchors, (), verified) if table else 0.0,
+        charged=_spent(() if are_short else anchors, shortlist if is_looked_up else (), verified)
+        if table
+        else 0.0,
         seconds_left=sum(seconds for seconds in left.values() if seconds is not None),
         not_counted=tuple(name for name, seconds in left.items() if seconds is None),
         seconds_since_change=_seconds_since_change(folder),

@@ -57,8 +57,11 @@ class VerificationConfig:
     n_seeds: int = 1
     """Trainings of each architecture."""
     shortlist: int = 0
-    """So many of the best are trained as shortly as the anchors (`anchors.max_steps`) first, and
-    the candidates are the best of these. 0: candidates are chosen by score."""
+    """So many of the best are trained shortly first, and the candidates are the best of these. 0:
+    candidates are chosen by score."""
+    shortlist_steps: int = 0
+    """Steps of a shortlist's trainings, on images as they are and else as `training` says. 0: as
+    the anchors (`anchors.max_steps`), or as `truth.short_table` has them."""
     rounds: int = 1
     """The candidates are verified in so many rounds, or the shortlist is trained in them; each is
     chosen knowing those before."""
@@ -73,7 +76,8 @@ class VerificationConfig:
         for name, known in (("score", SCORES), ("acquisition", ACQUISITIONS)):
             if getattr(self, name) not in known:
                 raise UnknownNameError.of(f"verification.{name}", getattr(self, name), known)
-        counts = {"candidates": 1, "control": 0, "n_seeds": 1, "rounds": 1, "shortlist": 0}
+        counts = dict.fromkeys(("candidates", "n_seeds", "rounds"), 1)
+        counts |= dict.fromkeys(("control", "shortlist", "shortlist_steps"), 0)
         for name, least in counts.items():
             if getattr(self, name) < least:
                 raise InvalidConfigError(

@@ -32,6 +32,20 @@ def record(evaluator: str, name: str, score: float | None, seconds: float) -> Ev
     )
 
 
+SHORT_TABLE = """
+[anchors]
+n = 2
+max_steps = 9
+[verification]
+shortlist = 5
+[truth]
+table = "table.csv:test"
+seconds = 100.0
+short_table = "table.csv:short"
+short_share = 0.5
+"""
+
+
 def test_every_true_accuracy_costs_once_and_the_search_before_the_first_of_its_own(
     tmp_path: Path,
 ) -> None:
@@ -68,6 +82,11 @@ def test_every_true_accuracy_costs_once_and_the_search_before_the_first_of_its_o
     found = follow(3, tmp_path, 0.95)
     assert [one.seconds for one in found] == [100 + 313, 200 + 313, 300 + 313]
     assert [one.regret for one in found] == pytest.approx([0.15, 0.15, 0.05])
+    # Those of a table are charged, and no part of the seconds that were measured.
+    (tmp_path / "config.toml").write_text(SHORT_TABLE)
+    found = follow(3, tmp_path, 0.95)
+    assert [one.seconds for one in found] == [100 + 313, 200 + 313, 300 + 313]
+    assert [one.charged for one in found] == [150, 250, 350]
 
 
 def test_the_rival_knows_a_true_accuracy_after_a_full_training_alone(tmp_path: Path) -> None:
@@ -100,13 +119,16 @@ def test_both_methods_search_one_table_and_go_on_where_they_stopped(
                 "meta_training": {"n_meta_steps": 2, "n_images": 24},
             },
             "search": {"trials": 6},
-            "verification": {"candidates": 2, "control": 0},
-            "truth": {"table": f"{tmp_path / 'table.csv'}:test", "seconds": 50.0},
+            "verification": {"candidates": 2, "control": 0, "shortlist": 3},
+            "truth": {
+                "table": f"{tmp_path / 'table.csv'}:test",
+                "seconds": 50.0,
+                "short_table": f"{tmp_path / 'table.csv'}:short",
+                "short_share": 0.05,
+            },
         }
     )
-    rival = RivalConfig(
-        table=f"{tmp_path / 'table.csv'}:short", epochs=(10, 200), trials=12, seeds=2
-    )
+    rival = RivalConfig(epochs=(10, 200), trials=12, seeds=2)
     out = tmp_path / "out"
     found = benchmark_search(config, rival, [1], out)
     assert benchmark_search(config, rival, [1], out) == found
@@ -116,7 +138,8 @@ def test_both_methods_search_one_table_and_go_on_where_they_stopped(
     assert not (out / "nasgtn-1").exists()
     methods = [one.method for one in found]
     assert 3 <= methods.count(NASGTN) <= 5  # a candidate may be an anchor
-    assert found[-1].charged == methods.count(NASGTN) * 50
+    n_own = methods.count(NASGTN) - 3  # beside the anchors, which are known before the shortlist
+    assert found[-1].charged == methods.count(NASGTN) * 50 + (3 * 2.5 if n_own else 0)
     for rival_name in RIVALS.values():
         assert {one.seed for one in found if one.method == rival_name} == {0, 1}
     with pytest.raises(ArtefactError, match="same settings"):

@@ -14,6 +14,7 @@ from nasgtn.report import summarise
 from nasgtn.status import status
 
 CHARGE = 1000.0
+TABLE: dict[str, object] = {"table": "t.csv:test", "seconds": CHARGE}
 N_STEPS = 1
 SHORTLIST = 8
 
@@ -130,6 +131,49 @@ def test_more_candidates_than_the_shortlist_has_lengthen_it(copied: Path) -> Non
     assert len(records_of(copied, "shortlist")) >= before
 
 
+def test_a_shortlist_may_be_trained_otherwise_than_the_anchors(
+    args: tuple[str, ...], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    own = ("verification.rounds=1", "verification.shortlist_steps=2")
+    given = (*args, *(part for text in own for part in ("--set", text)))
+    assert command_line(["search", *given, "--run", str(out)]) == 0
+    shortlist = records_of(out, "shortlist")
+    assert len(shortlist) == SHORTLIST  # anchors too: theirs was another training
+    assert {one.metrics["n_steps"] for one in shortlist} == {2}
+    assert {one.seed for one in shortlist}.isdisjoint(
+        one.seed for one in records_of(out, "anchors")
+    )
+    assert best_of(shortlist, 2) == accuracies_of(shortlist, candidates_of(out))
+    assert "its best by trainings of 2 steps" in (out / "report.html").read_text()
+
+
+def test_a_shortlist_may_be_looked_up_and_is_charged(
+    args: tuple[str, ...], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    table = next(text for text in args if text.startswith("truth.table="))
+    table = table.removeprefix("truth.table=").replace(":test", ":short")
+    own = ("verification.rounds=1", f"truth.short_table={table}", "truth.short_share=0.1")
+    given = (*args, *(part for text in own for part in ("--set", text)))
+    assert command_line(["search", *given, "--run", str(out)]) == 0
+    shortlist = records_of(out, "shortlist")
+    assert {one.seconds for one in shortlist} == {0.1 * CHARGE}
+    assert best_of(shortlist, 2) == accuracies_of(shortlist, candidates_of(out))
+    n_full = len(records_of(out, "verification"))
+    assert status(out).charged == pytest.approx(CHARGE * (n_full + 0.1 * SHORTLIST))
+    assert "shorter trainings, looked up in the table" in (out / "report.html").read_text()
+
+
+def best_of(shortlist: list[Evaluation], n: int) -> list[float]:
+    return sorted((one.score or 0.0 for one in shortlist), reverse=True)[:n]
+
+
+def accuracies_of(shortlist: list[Evaluation], names: list[str]) -> list[float]:
+    found = {one.architecture_id: one.score or 0.0 for one in shortlist}
+    return sorted((found[name] for name in names), reverse=True)
+
+
 POOLED_SPACE = '''"""Networks that need 4x4 pixels."""
 
 from torch import nn
@@ -173,7 +217,34 @@ def test_a_space_that_short_trainings_cannot_use_is_refused_before_any(
     [
         (
             {"verification": {"shortlist": 8}},
-            r"verification\.shortlist needs short trainings, of anchors\.max_steps steps, got 0",
+            r"verification\.shortlist needs short trainings: .* anchors\.max_steps must be set",
+        ),
+        (
+            {"verification": {"shortlist": 8, "shortlist_steps": 600}},
+            r"verification\.shortlist_steps must be below the training\.max_steps .* 600, got 600",
+        ),
+        (
+            {"verification": {"shortlist_steps": 9}},
+            r"shortlist_steps and truth\.short_table are of a verification\.shortlist, which is 0",
+        ),
+        (
+            {"verification": {"shortlist": 8, "shortlist_steps": 9, "rounds": 2}},
+            r"verification\.rounds must be 1 where a shortlist is trained otherwise .* got 2",
+        ),
+        (
+            {
+                "verification": {"shortlist": 8, "shortlist_steps": 9},
+                "truth": {**TABLE, "short_table": "t.csv:short", "short_share": 0.1},
+            },
+            r"verification\.shortlist_steps must be 0 with truth\.short_table, got 9",
+        ),
+        (
+            {"verification": {"shortlist": 8}, "truth": {**TABLE, "short_table": "t.csv:short"}},
+            r"truth\.short_share must be in \(0, 1\] with truth\.short_table, .* got 0",
+        ),
+        (
+            {"truth": {"short_table": "t.csv:short", "short_share": 0.1}},
+            r"truth\.short_table needs the full trainings of truth\.table, which is not set",
         ),
         (
             {"anchors": {"max_steps": 3}, "verification": {"shortlist": 2, "candidates": 3}},
@@ -193,7 +264,7 @@ def test_a_space_that_short_trainings_cannot_use_is_refused_before_any(
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(
-    settings: dict[str, dict[str, int]], message: str
+    settings: dict[str, dict[str, object]], message: str
 ) -> None:
     with pytest.raises(InvalidConfigError, match=message):
         config_from_mapping(settings)

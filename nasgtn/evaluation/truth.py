@@ -1,6 +1,6 @@
 """Where a run takes true accuracies from: full training, or a table and a charge for each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -30,6 +30,11 @@ class TruthConfig:
     seconds_per_multiply_add: float = 0.0
     """The same, for each multiply-add that one image takes in the network (as the options of the
     space build it); both add up."""
+    short_table: str | None = None
+    """FILE.csv[.gz]:COLUMN, accuracies after a shorter training: where a shortlist is looked up.
+    None: it is trained."""
+    short_share: float = 0.0
+    """Part of a full training's charge that such a shorter one counts, in (0, 1]."""
 
     def __post_init__(self) -> None:
         for name in ("seconds", "seconds_per_multiply_add"):
@@ -48,6 +53,29 @@ class TruthConfig:
                 "truth.seconds and truth.seconds_per_multiply_add charge what is looked up in "
                 "truth.table, which is not set"
             )
+        if self.short_table is not None and self.table is None:
+            raise InvalidConfigError(
+                "truth.short_table needs the full trainings of truth.table, which is not set"
+            )
+        if not 0 <= self.short_share <= 1 or bool(self.short_share) != bool(self.short_table):
+            raise InvalidConfigError(
+                "truth.short_share must be in (0, 1] with truth.short_table, and 0 without one, "
+                f"got {self.short_share}"
+            )
+
+    @property
+    def short(self) -> "TruthConfig | None":
+        """Where the accuracies of a shortlist come from; None: not from a table."""
+        if self.short_table is None:
+            return None
+        return replace(
+            self,
+            table=self.short_table,
+            seconds=self.short_share * self.seconds,
+            seconds_per_multiply_add=self.short_share * self.seconds_per_multiply_add,
+            short_table=None,
+            short_share=0.0,
+        )
 
 
 class ChargedTable:

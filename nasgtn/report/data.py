@@ -73,9 +73,19 @@ class RunData:
         return None if table is None else str(table)
 
     @property
-    def has_shortlist(self) -> bool:
-        """Whether short trainings chose the candidates; those of it may all be of anchors."""
-        return bool(self.config.get("verification", {}).get("shortlist"))
+    def shortlist_training(self) -> str | None:
+        """How the shortlist was trained that the candidates were chosen from; None: there is none.
+
+        All of it may be anchors.
+        """
+        config = self.config.get("verification", {})
+        if not config.get("shortlist"):
+            return None
+        if table := self.config.get("truth", {}).get("short_table"):
+            return f"shorter trainings, looked up in the table {table}"
+        if steps := config.get("shortlist_steps"):
+            return f"trainings of {steps} steps"
+        return "trainings as short as the anchors'"
 
     @property
     def anchor_ids(self) -> frozenset[str]:

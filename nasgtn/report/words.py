@@ -221,9 +221,9 @@ def choice_in_words(data: RunData, summary: Summary) -> str:
     rows = {row.name: row for row in summary.estimators}
     found = [rows[name] for name in CHOOSING if name in rows]
     what, after = "The candidates were", ""
-    if data.has_shortlist:
+    if data.shortlist_training:
         what = "A shortlist was"
-        after = " The candidates are its best by trainings as short as the anchors'."
+        after = f" The candidates are its best by {data.shortlist_training}."
     if not found or data.config.get("verification", {}).get("score") != "fused":
         return f"{what} chosen by the proxy's score.{after}" if after else ""
     said = f"{what} chosen by the {found[0].name} score"
