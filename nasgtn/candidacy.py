@@ -14,6 +14,7 @@ from nasgtn.fusion import (
     STD,
     Prediction,
     calibrate,
+    choose_sum,
     expected_improvement,
     normal_scores,
     summed_log_ranks,
@@ -54,6 +55,16 @@ class Pool:
         names = [part for part in self.scores if with_gtn or part != "gtn"]
         return np.column_stack([self.scores[name] for name in names]), weightings(names)
 
+    def chosen_sum(self, labels: Mapping[str, float], *, seed: int) -> dict[str, float]:
+        """Choose the parts' weights in a sum by labels; without enough of them the usual ones."""
+        features, weights = self.table()
+        known = self._known(labels)
+        place = 0
+        if known is not None:
+            is_known = np.isfinite(known)
+            place = choose_sum(features[is_known], known[is_known], weights, seed=seed)
+        return dict(zip(self.scores, weights[place], strict=True))
+
     def fused(self, *, with_gtn: bool = True) -> NDArray[np.float64]:
         """Score every architecture without any label."""
         features, weights = self.table(with_gtn=with_gtn)
@@ -81,12 +92,17 @@ class Pool:
             seed: See `nasgtn.fusion.calibrate`.
             with_gtn: Whether the proxy is one of the features.
         """
-        known = np.array([labels.get(name, math.nan) for name in self.ids])
-        found = known[np.isfinite(known)]
-        if len(found) < MIN_LABELS or np.ptp(found) == 0:
+        known = self._known(labels)
+        if known is None:
             return None
         features, weights = self.table(with_gtn=with_gtn)
         return calibrate(features, known, seed=seed, weights=weights)
+
+    def _known(self, labels: Mapping[str, float]) -> NDArray[np.float64] | None:
+        """Return the label of each architecture, or NaN; None if they are too few, or equal."""
+        known = np.array([labels.get(name, math.nan) for name in self.ids])
+        found = known[np.isfinite(known)]
+        return None if len(found) < MIN_LABELS or np.ptp(found) == 0 else known
 
 
 def rate(

@@ -304,7 +304,7 @@ def _objective_names(study: str, data: RunData) -> list[str]:
     if study == VERIFICATION_STUDY:
         return ["test accuracy"]
     objectives = data.config.get("search", {}).get("objectives", ["accuracy"])
-    return ["proxy score" if name == "accuracy" else str(name) for name in objectives]
+    return [data.searched_score if name == "accuracy" else str(name) for name in objectives]
 
 
 def _picture(data: RunData) -> bytes | None:

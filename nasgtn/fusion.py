@@ -8,7 +8,7 @@ monotone function of itself.
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -37,6 +37,7 @@ between the two."""
 MIN_LABELS = 8
 """Fewer labelled architectures calibrate nothing: five folds would hold one or two each."""
 N_FOLDS, N_REPEATS = 5, 2
+TINY = 1e-9
 STD = "std"
 """Metric of a calibrated score in the records: its `Prediction.std`."""
 PENALTIES = np.logspace(-1, 3, 9)
@@ -84,6 +85,46 @@ def summed_log_ranks(features: ArrayLike, weights: ArrayLike | None = None) -> F
     return total
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Reference:
+    """A group of architectures, in which any other one has log-ranks of its own.
+
+    So a search is told the summed log-ranks of one architecture after another: among all that are
+    known by then they would favour those that come early.
+    """
+
+    scores: Mapping[str, Floats]
+    """By evaluator, those of the group; NaN where it has none."""
+    weights: Mapping[str, float]
+    """Of the log-ranks by each evaluator; 0: it is not read."""
+
+    def summed_log_ranks(self, scores: Mapping[str, float | None]) -> float:
+        """Sum the log-ranks that an architecture of these scores has in the group."""
+        return sum(
+            weight * math.log(_share_below(scores.get(part), self.scores[part]))
+            for part, weight in self.weights.items()
+            if weight
+        )
+
+
+def _share_below(score: float | None, group: Floats) -> float:
+    """Say which share of a group lies below a score, in (0, 1); the lowest share for None or NaN.
+
+    It is interpolated between the ranks of the group. Beyond its ends the order is kept by an
+    exponential on the scale of that half of the group, which alone depends on more than ranks.
+    """
+    known = np.sort(group[np.isfinite(group)])
+    step = 1 / (len(known) + 1)
+    if score is None or not len(known) or not math.isfinite(score):
+        return step / 2
+    low, middle, high = known[0], float(np.median(known)), known[-1]
+    if score < low:
+        return step / 2 * (1 + math.exp((score - low) / max(middle - low, TINY)))
+    if score > high:
+        return 1 - step * math.exp((high - score) / max(high - middle, TINY))
+    return float(np.interp(score, known, step * np.arange(1, len(known) + 1)))
+
+
 def normal_scores(values: ArrayLike) -> Floats:
     """Replace numbers by the quantiles of a normal distribution at their ranks (Blom, 1958)."""
     ranks = rankdata(np.asarray(values, dtype=np.float64))
@@ -125,8 +166,7 @@ def calibrate(
     rows = np.ones((1, table.shape[1])) if weights is None else np.atleast_2d(weights)
     sums = {str(number): _inputs(table, row) for number, row in enumerate(rows)}
     y = normal_scores(truth[known])
-    lines = {name: _left_out(_line, inputs[known], y, seed) for name, inputs in sums.items()}
-    inputs = sums[_choose(lines, "0")]
+    inputs = sums[_best_line({name: inputs[known] for name, inputs in sums.items()}, y, seed)]
     x = inputs[known]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a bound of the kernel is reached
@@ -136,6 +176,21 @@ def calibrate(
     errors = {name: float(np.sqrt(found.mean())) for name, found in squares.items()}
     scale = errors[best] / max(float(np.sqrt(np.mean(spread[known] ** 2))), 1e-9)
     return Prediction(mean=mean, std=spread * scale, model=best, errors=errors)
+
+
+def choose_sum(features: ArrayLike, labels: ArrayLike, weights: ArrayLike, *, seed: int) -> int:
+    """Say which sum of log-ranks foretells labels best: the first one unless another is better.
+
+    Args:
+        features: (archs, features), higher is better, of labelled architectures; NaN ranks lowest.
+        labels: (archs), true accuracies.
+        weights: (sums, features), of the features in each sum.
+        seed: Decides the folds of the cross-validation.
+    """
+    table = _table(features)
+    rows = np.asarray(weights, dtype=np.float64)
+    sums = {str(number): _inputs(table, row) for number, row in enumerate(rows)}
+    return int(_best_line(sums, normal_scores(labels), seed))
 
 
 def expected_improvement(prediction: Prediction, best: float) -> Floats:
@@ -192,6 +247,11 @@ MODELS: dict[str, Callable[[int], Model]] = {
     "gaussian process": _gaussian_process,
     "boosted trees": _boosted_trees,
 }
+
+
+def _best_line(sums: Mapping[str, Floats], y: Floats, seed: int) -> str:
+    lines = {name: _left_out(_line, inputs, y, seed) for name, inputs in sums.items()}
+    return _choose(lines, "0")
 
 
 def _choose(squares: dict[str, Floats], usual: str) -> str:

@@ -47,7 +47,7 @@ from nasgtn.search import (
     comparable,
     search,
 )
-from nasgtn.stages import anchor_seed, problem_of, verification_stage
+from nasgtn.stages import anchor_seed, problem_of, score_reference, verification_stage
 from nasgtn.status import RunStatus, is_finished, status
 
 __all__ = [
@@ -223,6 +223,7 @@ def _load_generator(run: Run, folder: Path) -> TrainedGenerator:
 def _search_stage(run: Run, generator: TrainedGenerator, progress: Progress) -> None:
     workers = run.config.search.workers
     n_threads = max(1, torch.get_num_threads() // workers)
+    score_reference(run, generator, progress)
     search(
         problem_of(run, generator),
         run.config.search,

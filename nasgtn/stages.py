@@ -5,27 +5,30 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from nasgtn.anchors import evaluate_anchors, merit_seed, read_anchors
+from nasgtn.anchors import draw_anchors, evaluate_anchors, merit_seed, read_anchors
 from nasgtn.artefacts import ANCHORS, BASELINES, CONTROL, PROXY, SHORTLIST, VERIFICATION
 from nasgtn.candidacy import FUSIONS, Pool, fused_records, rate
 from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.proxy import GtnProxy, RealBudget, RealSteps
-from nasgtn.fusion import PARTS
+from nasgtn.fusion import PARTS, Reference
 from nasgtn.gtn import TrainedGenerator
 from nasgtn.preparation import Run, load_shortlist_merit
-from nasgtn.progress import Progress
+from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
 from nasgtn.records import Evaluation, read_records, write_records
 from nasgtn.search import (
+    FusedScore,
     Gate,
     Problem,
+    TrainingFree,
     add_verified,
     best_candidates,
     comparable,
     control_group,
     proxy_seed,
 )
+from nasgtn.spaces import Architecture
 from nasgtn.verification import (
     Chosen,
     VerificationConfig,
@@ -33,6 +36,9 @@ from nasgtn.verification import (
     evaluate_baselines,
     verify_chosen,
 )
+
+N_REFERENCE = 24
+"""Architectures in the group that ranks what a search by the fused score proposes, at least."""
 
 
 def verification_seed(run: Run, number: int) -> int:
@@ -109,18 +115,11 @@ def _score_pool(
     scored = comparable([*read_records(folder / PROXY), *control])
     anchors = read_anchors(folder)
     known = {one.architecture_id for one in scored}
-    proxy = GtnProxy.of(generator, run.space, run.splits, run.config.proxy)
-    before = {
-        one.architecture_id: one
-        for one in read_records(folder / BASELINES)
-        if one.evaluator == proxy.name
-    }
-    unsearched = [
-        before.get(one.architecture_id)
-        or evaluate(proxy, run.space.architecture(one.choices), seed=proxy_seed(seed))
-        for one in anchors
-        if one.architecture_id not in known
-    ]
+    unsearched = _scored_by_proxy(
+        run,
+        generator,
+        [run.space.architecture(one.choices) for one in anchors if _id(one) not in known],
+    )
     free = [made(run.space, run.splits.task, run.splits.train) for made in ZERO_COST.values()]
     found = evaluate_baselines(
         free, [*scored, *unsearched], run.space, folder, seed=seed, progress=progress
@@ -134,6 +133,27 @@ def _score_pool(
         others = [one for one in found if one.evaluator not in FUSIONS]
         write_records(folder / BASELINES, [*others, *fused])
     return pool
+
+
+def _scored_by_proxy(
+    run: Run,
+    generator: TrainedGenerator,
+    architectures: Sequence[Architecture],
+    progress: Progress = silent,
+) -> list[Evaluation]:
+    """Score architectures beside the search, or look them up."""
+    proxy = GtnProxy.of(generator, run.space, run.splits, run.config.proxy)
+    before = {
+        _id(one): one
+        for one in read_records(run.folder / BASELINES)
+        if one.evaluator == proxy.name
+    }
+    found = []
+    for number, one in enumerate(architectures, start=1):
+        record = before.get(one.id)
+        found.append(record or evaluate(proxy, one, seed=proxy_seed(run.config.seed)))
+        progress("reference", number, len(architectures))
+    return found
 
 
 def _rounds_of_candidates(
@@ -261,24 +281,54 @@ def problem_of(run: Run, generator: TrainedGenerator) -> Problem:
         device=run.device,
         rungs=proxy.rungs,
         gate=_gate(run),
+        fused=_fused_score(run),
+    )
+
+
+def score_reference(run: Run, generator: TrainedGenerator, progress: Progress) -> None:
+    """Score the group in which a search by the fused score ranks what it proposes."""
+    if run.config.search.score == "fused":
+        scored = _scored_by_proxy(run, generator, _reference(run), progress)
+        free = _training_free(run).evaluators.values()
+        evaluate_baselines(list(free), scored, run.space, run.folder, seed=run.config.seed)
+
+
+def _reference(run: Run) -> list[Architecture]:
+    """Draw the anchors, or at least so many."""
+    n = max(run.config.anchors.n, N_REFERENCE)
+    return draw_anchors(run.space, run.splits.task, n, seed=run.config.seed)
+
+
+def _fused_score(run: Run) -> FusedScore | None:
+    """Make what a search is told by the fused score, which the anchors choose the sum of."""
+    if run.config.search.score != "fused":
+        return None
+    pool = Pool.of([one.id for one in _reference(run)], read_records(run.folder / BASELINES))
+    weights = pool.chosen_sum(_labels(run, ()), seed=run.config.seed)
+    return FusedScore(
+        free=_training_free(run), reference=Reference(scores=pool.scores, weights=weights)
     )
 
 
 def _gate(run: Run) -> Gate | None:
-    """Make the gate of the training-free parts of the fused score, which reads what it leaves."""
+    """Make the gate, if there is to be one."""
     share = run.config.search.gate
     if not share:
         return None
-    weights = {name: PARTS[name] for name in ZERO_COST if PARTS.get(name)}
-    evaluators = {
-        name: ZERO_COST[name](run.space, run.splits.task, run.splits.train) for name in weights
-    }
-    return Gate(
-        evaluators=evaluators,
-        weights=weights,
+    free = _training_free(run)
+    return Gate(free=free, weights={name: PARTS[name] for name in free.evaluators}, share=share)
+
+
+def _training_free(run: Run) -> TrainingFree:
+    """Make the training-free parts of the fused score, which verification finds again."""
+    return TrainingFree(
+        evaluators={
+            name: made(run.space, run.splits.task, run.splits.train)
+            for name, made in ZERO_COST.items()
+            if PARTS.get(name)
+        },
         records=run.folder / BASELINES,
         seed=baseline_seed(run.config.seed),
-        share=share,
     )
 
 

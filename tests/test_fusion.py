@@ -10,7 +10,9 @@ from nasgtn.fusion import (
     MODELS,
     PARTS,
     Prediction,
+    Reference,
     calibrate,
+    choose_sum,
     expected_improvement,
     normal_scores,
     summed_log_ranks,
@@ -53,6 +55,35 @@ def test_summed_log_ranks_by_hand() -> None:
     found = summed_log_ranks([[1.0, 10.0], [2.0, 30.0], [3.0, 20.0]])
     expected = np.log([1 / 3 * 1 / 3, 2 / 3 * 3 / 3, 3 / 3 * 2 / 3])
     assert found == pytest.approx(expected)
+
+
+def test_log_ranks_in_a_group_by_hand() -> None:
+    group = Reference(
+        scores={"a": np.array([3.0, 1.0, np.nan, 2.0]), "b": np.array([1.0, 2.0, 3.0])},
+        weights={"a": 2.0, "b": 1.0, "c": 0.0},
+    )
+    assert group.summed_log_ranks({"a": 2.0, "b": 3.0}) == pytest.approx(np.log(0.5**2 * 0.75))
+    assert group.summed_log_ranks({"a": 2.5, "b": 1.0}) == pytest.approx(np.log(0.625**2 * 0.25))
+    lowest = group.summed_log_ranks({"a": None})
+    assert lowest == group.summed_log_ranks({"a": np.nan, "b": -np.inf})
+    assert lowest == pytest.approx(np.log(0.125**3))
+
+
+def test_log_ranks_in_a_group_keep_the_order_beyond_its_ends() -> None:
+    group = Reference(scores={"a": np.arange(10.0)}, weights={"a": 1.0})
+    scores = np.linspace(-20, 40, 60)
+    found = [group.summed_log_ranks({"a": score}) for score in scores]
+    assert (np.diff(found) > 0).all()
+    assert np.diff(found).max() < 1
+    assert max(found) < 0
+
+
+def test_labels_choose_a_sum() -> None:
+    rng = np.random.default_rng(5)
+    quality = rng.normal(size=24)
+    features = np.column_stack([quality, rng.normal(size=24)])
+    assert choose_sum(features, quality, [[0.2, 1.0], [1.0, 0.0]], seed=0) == 1
+    assert choose_sum(features, quality, [[1.0, 0.0], [1.0, 0.0]], seed=0) == 0
 
 
 def test_nothing_changes_under_monotone_functions_of_a_feature() -> None:

@@ -18,7 +18,16 @@ from nasgtn.evaluation import Evaluator, Report, Scores
 from nasgtn.evaluation.baselines import Parameters
 from nasgtn.progress import Progress, silent
 from nasgtn.records import Evaluation, read_records
-from nasgtn.search import Gate, Problem, SearchConfig, StudyPlace, history, search, study_place
+from nasgtn.search import (
+    FusedScore,
+    Gate,
+    Problem,
+    SearchConfig,
+    StudyPlace,
+    history,
+    search,
+    study_place,
+)
 from nasgtn.spaces import Architecture, SearchSpace, Trial
 from nasgtn.task import Task
 
@@ -98,6 +107,7 @@ class Searched:
     seed: int = 0
     rungs: tuple[int, ...] = (1, 2)
     gate: Gate | None = None
+    fused: FusedScore | None = None
 
     @property
     def problem(self) -> Problem:
@@ -109,6 +119,7 @@ class Searched:
             seed=self.seed,
             rungs=self.rungs,
             gate=self.gate,
+            fused=self.fused,
         )
 
     @property

@@ -20,6 +20,7 @@ PATH = ("anchors", "meta-training", "search", "verification")
 INSIDE = {
     "optimiser": "meta-training",
     "warm start": "meta-training",
+    "reference": "search",
     "shortlist": "verification",
     "baselines": "verification",
 }

@@ -88,6 +88,12 @@ class RunData:
         return "trainings as short as the anchors'"
 
     @property
+    def searched_score(self) -> str:
+        """What Optuna was told of each architecture."""
+        score = self.config.get("search", {}).get("score", "gtn")
+        return "proxy score" if score == "gtn" else f"{score} score"
+
+    @property
     def anchor_ids(self) -> frozenset[str]:
         """Ids of all anchors: they judge no estimator."""
         return frozenset(self.learned_from).union(one.architecture_id for one in self.anchors)

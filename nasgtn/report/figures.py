@@ -83,7 +83,9 @@ def draw(data: RunData, summary: Summary) -> dict[str, go.Figure]:
         "history": history_figure(summary.trials, data.descriptions),
         "importances": importances_figure(summary.importances),
         "parallel": parallel_figure(summary.trials),
-        "pareto": pareto_figure(summary.trials, summary.front, data.descriptions),
+        "pareto": pareto_figure(
+            summary.trials, summary.front, data.descriptions, data.searched_score
+        ),
         "curves": curves_figure(verified, winner),
         "confusion": confusion_figure(summary.classes, summary.confusion),
         "learning-rates": curriculum_figure(summary.learning_rates, "learning rate"),

@@ -12,7 +12,7 @@ class Front:
     """The trials that no other one beats in everything."""
 
     objectives: tuple[str, ...]
-    """`accuracy` is better higher (it is the proxy's score), every other one lower."""
+    """`accuracy` (the score that Optuna was told) is better higher, every other one lower."""
     numbers: tuple[int, ...]
     """Of the trials, in their order."""
     hypervolume: float

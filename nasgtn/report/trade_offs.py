@@ -14,7 +14,6 @@ MAX_LINES = 150
 MAX_VALUES = 8
 """Of a choice with names on its axis; of more, the ends."""
 _NAMES = {
-    "accuracy": "proxy score",
     "params": "parameters",
     "flops": "multiply-adds",
     "latency": "latency (ms)",
@@ -28,9 +27,9 @@ Trials = Sequence[Mapping[str, Any]]  # as in Summary
 
 
 def pareto_figure(
-    trials: Trials, front: Front | None, descriptions: Mapping[str, str]
+    trials: Trials, front: Front | None, descriptions: Mapping[str, str], score: str
 ) -> go.Figure | None:
-    """Proxy score over the first other objective; the front marked apart."""
+    """The score of that name over the first other objective; the front marked apart."""
     if front is None:
         return None
     y = front.objectives.index("accuracy")
@@ -58,7 +57,8 @@ def pareto_figure(
             )
         )
     x_name, y_name = (
-        _NAMES.get(front.objectives[place], front.objectives[place]) for place in (x, y)
+        {**_NAMES, "accuracy": score}.get(front.objectives[place], front.objectives[place])
+        for place in (x, y)
     )
     return finish(figure, plain(x_name), plain(y_name))
 

@@ -3,6 +3,7 @@
 from nasgtn.search.candidates import best_candidates, comparable
 from nasgtn.search.config import OBJECTIVES, SAMPLERS, SearchConfig
 from nasgtn.search.control import control_group
+from nasgtn.search.fused import FusedScore, TrainingFree
 from nasgtn.search.gate import Gate
 from nasgtn.search.history import add_verified, history, importances
 from nasgtn.search.loop import search
@@ -12,10 +13,12 @@ from nasgtn.search.study import StudyPlace, check_storage, study_place
 __all__ = [
     "OBJECTIVES",
     "SAMPLERS",
+    "FusedScore",
     "Gate",
     "Problem",
     "SearchConfig",
     "StudyPlace",
+    "TrainingFree",
     "add_verified",
     "best_candidates",
     "check_storage",

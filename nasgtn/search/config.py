@@ -16,6 +16,7 @@ OBJECTIVES: dict[str, Direction] = {
 """Name of each objective, and which way it is better."""
 
 SAMPLERS = ("tpe", "random", "nsga2", "gp")
+SCORES = ("gtn", "fused")
 PRUNERS = ("median", "halving", "hyperband")
 
 TRIALS_PER_CANDIDATE = 5
@@ -34,8 +35,12 @@ class SearchConfig:
     """Distinct architectures to evaluate, failed evaluations included. An architecture that comes
     again is looked up, and one beyond a limit is not evaluated: neither counts. A search ends
     with fewer where the space has no more, or after five trials for each of them."""
+    score: str = "gtn"
+    """What Optuna is told of an architecture: `gtn`, the proxy's score, or `fused`, that and
+    training-free scores together, as log-ranks among the anchors (random architectures where
+    there are few)."""
     objectives: tuple[str, ...] = ("accuracy",)
-    """accuracy (the proxy's score, always one of them), params, flops, latency."""
+    """accuracy (what `score` says, always one of them), params, flops, latency."""
     max_params: int | None = None
     """Architectures with more parameters are not evaluated."""
     max_flops: int | None = None
@@ -63,6 +68,8 @@ class SearchConfig:
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
             raise UnknownNameError.of("sampler", self.sampler, SAMPLERS)
+        if self.score not in SCORES:
+            raise UnknownNameError.of("search.score", self.score, SCORES)
         if self.pruner not in PRUNERS:
             raise UnknownNameError.of("pruner", self.pruner, PRUNERS)
         for name in self.objectives:

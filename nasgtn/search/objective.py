@@ -15,6 +15,7 @@ from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.randomness import derive_seed
 from nasgtn.records import Evaluation, append_record, read_records
 from nasgtn.search.config import SearchConfig
+from nasgtn.search.fused import FusedScore
 from nasgtn.search.gate import Gate
 from nasgtn.spaces import Architecture, SearchSpace, Trial
 from nasgtn.spaces.cost import measure_cost
@@ -57,6 +58,8 @@ class Problem:
     """Steps at which the evaluator tells its score, the last one of all at the end."""
     gate: Gate | None = None
     """What decides whether an architecture is worth an evaluation; None: each one is."""
+    fused: FusedScore | None = None
+    """Makes of an evaluation what the study is told; None: the evaluator's score."""
 
 
 def run_trial(study: optuna.Study, problem: Problem, config: SearchConfig) -> bool:
@@ -79,7 +82,7 @@ def run_trial(study: optuna.Study, problem: Problem, config: SearchConfig) -> bo
     known = _find_known(study, trial.number, architecture.id, problem.records)
     if known is not None:
         is_duplicate = _is_duplicate(study, trial.number, architecture.id)
-        _tell(study, trial, known, config, is_duplicate=is_duplicate)
+        _tell(study, trial, known, problem, config, is_duplicate=is_duplicate)
         return False
     costs: dict[str, float] = {}
     if failure is None:
@@ -100,7 +103,7 @@ def run_trial(study: optuna.Study, problem: Problem, config: SearchConfig) -> bo
     else:
         evaluation = _failed(problem, architecture, failure, seconds)
     append_record(problem.records, evaluation)
-    _tell(study, trial, evaluation, config, is_duplicate=False)
+    _tell(study, trial, evaluation, problem, config, is_duplicate=False)
     return True
 
 
@@ -279,6 +282,7 @@ def _tell(
     study: optuna.Study,
     trial: optuna.Trial,
     evaluation: Evaluation,
+    problem: Problem,
     config: SearchConfig,
     *,
     is_duplicate: bool,
@@ -295,6 +299,9 @@ def _tell(
     elif evaluation.metrics.get(IS_PRUNED):
         study.tell(trial, state=TrialState.PRUNED)
     else:
+        if problem.fused is not None:
+            architecture = problem.space.architecture(evaluation.choices)
+            evaluation = replace(evaluation, score=problem.fused.of(architecture, evaluation))
         study.tell(trial, values_of(evaluation, config.objectives))
 
 

@@ -79,7 +79,7 @@ def test_the_figure_parts_the_front_from_the_others() -> None:
     trials = make_trials(30)
     front = pareto_front(trials, OBJECTIVES)
     assert front is not None
-    figure = pareto_figure(trials, front, {})
+    figure = pareto_figure(trials, front, {}, "fused score")
     assert figure is not None
     beaten, best = figure.data
     assert len(beaten.x) + len(best.x) == 30
@@ -87,7 +87,8 @@ def test_the_figure_parts_the_front_from_the_others() -> None:
         tuple(trials[number]["values"]) for number in front.numbers
     )
     assert figure.layout.xaxis.title.text == "parameters"
-    assert pareto_figure(trials, None, {}) is None
+    assert figure.layout.yaxis.title.text == "fused score"
+    assert pareto_figure(trials, None, {}, "proxy score") is None
 
 
 def test_parallel_lines_end_at_the_score() -> None:

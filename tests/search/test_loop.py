@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import toy_search
 from optuna.trial import TrialState
@@ -18,8 +19,9 @@ from toy_search import SPACE, TASK, Rising, Searched, Width, build, slow_search
 
 from nasgtn.errors import ArtefactError
 from nasgtn.evaluation import Report, Scores
+from nasgtn.fusion import Reference
 from nasgtn.records import Evaluation, read_records
-from nasgtn.search import SAMPLERS, Gate, SearchConfig, best_candidates
+from nasgtn.search import SAMPLERS, FusedScore, Gate, SearchConfig, TrainingFree, best_candidates
 from nasgtn.search.config import TRIALS_PER_CANDIDATE
 from nasgtn.search.objective import run_trial
 from nasgtn.search.study import open_proxy_study, opened
@@ -199,14 +201,14 @@ class Parity:
         return Scores(score=float(int(str(architecture.choices["width"])) > 4))
 
 
-def gated_in(folder: Path, **settings: Any) -> Searched:  # noqa: ANN401 - of SearchConfig
-    gate = Gate(
-        evaluators={"parity": Parity()},
-        weights={"parity": 1.0},
-        records=folder / "baselines.jsonl",
-        seed=3,
-        share=0.2,
+def parity_in(folder: Path) -> TrainingFree:
+    return TrainingFree(
+        evaluators={"parity": Parity()}, records=folder / "baselines.jsonl", seed=3
     )
+
+
+def gated_in(folder: Path, **settings: Any) -> Searched:  # noqa: ANN401 - of SearchConfig
+    gate = Gate(free=parity_in(folder), weights={"parity": 1.0}, share=0.2)
     config = SearchConfig(**{"trials": 20, "sampler": "random", **settings})
     return Searched(folder, config, evaluator=Width(), gate=gate)
 
@@ -238,6 +240,28 @@ def test_the_gate_works_with_several_objectives_and_a_pruner(tmp_path: Path) -> 
         records = gated_in(tmp_path / name, trials=14, **settings).run().records
         assert len(records) == 14
         assert best_candidates(records, 5)
+
+
+@pytest.mark.parametrize("objectives", [("accuracy",), ("params", "accuracy")])
+def test_a_study_is_told_the_fused_score_and_records_keep_the_evaluators(
+    objectives: tuple[str, ...], tmp_path: Path
+) -> None:
+    reference = Reference(
+        scores={"width": np.array([2.0, 4.0, 6.0]), "parity": np.array([0.0, 1.0, 1.0])},
+        weights={"width": 1.0, "parity": 2.0},
+    )
+    fused = FusedScore(free=parity_in(tmp_path), reference=reference)
+    config = SearchConfig(trials=8, objectives=objectives)
+    searched = Searched(tmp_path, config, evaluator=Width(), fused=fused).run()
+    before = {one.architecture_id: one for one in searched.records}
+    for row in searched.history:
+        width = int(str(before[row["architecture_id"]].choices["width"]))
+        expected = reference.summed_log_ranks({"width": width, "parity": float(width > 4)})
+        assert row["values"][objectives.index("accuracy")] == pytest.approx(expected)
+        assert row["score"] == width
+    assert distinct(read_records(tmp_path / "baselines.jsonl")) == set(before)
+    best = best_candidates(searched.records, 1)[0]
+    assert best.score == max(one.score or 0 for one in before.values())
 
 
 def fail_sometimes(trial: Trial, task: Task) -> nn.Module:
