@@ -53,14 +53,14 @@ CONFIG: dict[str, Any] = {
             "save_every": 30,
         },
     },
-    "search": {"trials": 400},
+    "search": {"trials": 400, "score": "fused"},
     "training": {  # of anchors alone: the tables have the others
         "batch_size": 64,
         "optimiser": "sgd",
         "learning_rate": 0.1,
         "weight_decay": 0.0005,
     },
-    "verification": {"candidates": 4, "control": 0, "shortlist": 16},
+    "verification": {"candidates": 4, "control": 0, "shortlist": 12},
     "truth": {
         "table": f"{TABLE}:cifar10_test_200ep",
         "seconds": 3600 * HOURS,
@@ -78,7 +78,7 @@ TINY: dict[str, Any] = {
         "curriculum": {"n_steps": 4, "batch_size": 20},
         "meta_training": {"n_meta_steps": 4, "n_images": 64},
     },
-    "search": {"trials": 12},
+    "search": {"trials": 12, "score": "fused"},
     "verification": {"candidates": 2, "control": 0, "shortlist": 4},
 }
 
