@@ -66,9 +66,7 @@ def prepare(config: RunConfig, folder: Path) -> Run:
     space = find_space(config.space.name, config.space.options)
     splits = load_splits(config.data, seed=config.seed)
     _check_space(space, splits.task, config.seed)
-    _check_size(space, splits.task, config.gtn.image_size, "gtn", seed=config.seed)
-    if config.generator is None or config.verification.shortlist:
-        check_short(config, space, splits.task)
+    check_small(config, space, splits.task)
     if config.generator is None:  # what leaves nothing is refused here
         hold_out(space, config.gtn.meta_training.hold_out, splits.task)
         config.gtn.curriculum.different_batches(splits.task.n_classes)
@@ -184,8 +182,9 @@ def _check_space(space: SearchSpace, task: Task, seed: int) -> None:
     raise errors[0]
 
 
-def check_short(config: RunConfig, space: SearchSpace, task: Task) -> None:
-    """Refuse a space that cannot be trained on the images of short trainings."""
+def check_small(config: RunConfig, space: SearchSpace, task: Task) -> None:
+    """Refuse a space that cannot be used on small images: the proxy's, or of short trainings."""
+    _check_size(space, task, config.gtn.image_size, "gtn", seed=config.seed)
     _check_size(space, task, config.anchors.image_size, "anchors", seed=config.seed)
 
 

@@ -191,14 +191,17 @@ def build(trial, task):
 '''
 
 
-def test_a_space_that_short_trainings_cannot_use_is_refused_before_any(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    "settings", [("anchors.max_steps=1", "anchors.image_size=2"), ("gtn.image_size=2",)]
+)
+def test_a_space_that_cannot_use_small_images_is_refused_before_any_training(
+    settings: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_toy_archive(tmp_path / "toy.npz")
     (tmp_path / "pooled.py").write_text(POOLED_SPACE)
     given = (
         *("--dataset", str(tmp_path / "toy.npz"), "--space", str(tmp_path / "pooled.py")),
-        *(*QUICK, "--quiet", "--set", "anchors.max_steps=1", "--set", "anchors.image_size=2"),
+        *(*QUICK, "--quiet", *(part for text in settings for part in ("--set", text))),
     )
     for command in (
         ["search", *given, "--run", str(tmp_path / "run")],

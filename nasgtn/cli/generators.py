@@ -17,7 +17,7 @@ from nasgtn.facts import VERSIONS
 from nasgtn.findings import Audit, write_audit
 from nasgtn.gtn import TrainedGenerator, load_generator
 from nasgtn.gtn import train_generator as train
-from nasgtn.preparation import check_short, load_merit, load_truth
+from nasgtn.preparation import check_small, load_merit, load_truth
 from nasgtn.progress import Progress
 from nasgtn.randomness import derive_seed
 from nasgtn.records import Evaluation, or_lowest
@@ -73,7 +73,7 @@ def train_on(
         progress: Told after each training and meta-step.
     """
     config.gtn.curriculum.different_batches(splits.task.n_classes)  # refused before any training
-    check_short(config, space, splits.task)  # this too
+    check_small(config, space, splits.task)  # this too
     looked_up = [config.truth.table] if config.truth.table else []  # trained ones are others
     full = derive_seed(config.seed, "anchors", *looked_up)
     anchors = evaluate_anchors(
