@@ -84,7 +84,7 @@ class RunConfig:
     @property
     def shortlist_is_its_own(self) -> bool:
         """Whether a shortlist's trainings are other ones than those of anchors."""
-        return self.verification.shortlist_steps > 0 or self.truth.short_table is not None
+        return self.truth.short_table is not None or self.shortlist_training != self.anchors
 
     @property
     def shortlist_training(self) -> AnchorConfig:
@@ -94,7 +94,7 @@ class RunConfig:
 
     def _check_shortlist(self) -> None:
         config, table = self.verification, self.truth.short_table
-        if not config.shortlist and self.shortlist_is_its_own:
+        if not config.shortlist and (config.shortlist_steps or table is not None):
             raise InvalidConfigError(
                 "verification.shortlist_steps and truth.short_table are of a "
                 "verification.shortlist, which is 0"

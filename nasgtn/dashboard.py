@@ -98,7 +98,9 @@ class Publisher:
         """
         summary = summarise(data)
         text = note(data, summary)
-        drawn = data.synthetic is not None, len(data.baselines), len(data.verification)
+        verified = {one.architecture_id for one in data.verification}
+        judged = [one for one in data.baselines if one.architecture_id in verified]
+        drawn = data.synthetic is not None, len(judged), len(data.verification)
         figures = draw(data, summary) if drawn != self._drawn else {}
         with _alone(self._artefacts), opened(self._place) as storage:
             studies = _studies(storage, self._place)

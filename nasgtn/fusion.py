@@ -37,7 +37,6 @@ between the two."""
 MIN_LABELS = 8
 """Fewer labelled architectures calibrate nothing: five folds would hold one or two each."""
 N_FOLDS, N_REPEATS = 5, 2
-TINY = 1e-9
 STD = "std"
 """Metric of a calibrated score in the records: its `Prediction.std`."""
 PENALTIES = np.logspace(-1, 3, 9)
@@ -119,9 +118,9 @@ def _share_below(score: float | None, group: Floats) -> float:
         return step / 2
     low, middle, high = known[0], float(np.median(known)), known[-1]
     if score < low:
-        return step / 2 * (1 + math.exp((score - low) / max(middle - low, TINY)))
+        return step / 2 * (1 + math.exp((score - low) / ((middle - low) or (high - low) or 1)))
     if score > high:
-        return 1 - step * math.exp((high - score) / max(high - middle, TINY))
+        return 1 - step * math.exp((high - score) / ((high - middle) or (high - low) or 1))
     return float(np.interp(score, known, step * np.arange(1, len(known) + 1)))
 
 

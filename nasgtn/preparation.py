@@ -66,7 +66,8 @@ def prepare(config: RunConfig, folder: Path) -> Run:
     space = find_space(config.space.name, config.space.options)
     splits = load_splits(config.data, seed=config.seed)
     _check_space(space, splits.task, config.seed)
-    check_small(config, space, splits.task)
+    if config.generator is None or not config.shortlist_is_its_own:
+        check_small(config, space, splits.task)
     if config.generator is None:  # what leaves nothing is refused here
         hold_out(space, config.gtn.meta_training.hold_out, splits.task)
         config.gtn.curriculum.different_batches(splits.task.n_classes)

@@ -250,12 +250,13 @@ def _seconds(records: Sequence[Evaluation]) -> float:
 
 
 def beside(baselines: Sequence[Evaluation], scored: Sequence[Evaluation]) -> list[Evaluation]:
-    """Leave out what took no time of its own: sums, and scores that other files have too."""
-    elsewhere = {(one.evaluator, one.architecture_id) for one in scored}
+    """Leave out what took no time of its own: sums, and copies of what other files have too."""
+    elsewhere = {(one.evaluator, one.architecture_id, one.seconds) for one in scored}
     return [
         one
         for one in baselines
-        if one.evaluator not in FUSIONS and (one.evaluator, one.architecture_id) not in elsewhere
+        if one.evaluator not in FUSIONS
+        and (one.evaluator, one.architecture_id, one.seconds) not in elsewhere
     ]
 
 

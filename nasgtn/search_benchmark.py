@@ -3,6 +3,7 @@
 True accuracies come from a table, so that what was missed is known.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
@@ -97,12 +98,19 @@ def benchmark_search(
         progress: Told by every stage.
 
     Raises:
-        InvalidConfigError: The configuration has no tables of full and short trainings.
+        InvalidConfigError: The configuration has no tables of full and short trainings, or
+            charges short ones otherwise than by their epochs.
         ArtefactError: What the folder holds was measured with other settings.
     """
     if config.truth.short is None:
         raise InvalidConfigError(
             "a search benchmark needs truth.table and truth.short_table, got one at most"
+        )
+    short, full = rival.epochs
+    if not math.isclose(config.truth.short_share, short / full):
+        raise InvalidConfigError(
+            f"truth.short_share must be the part that {short} of {full} epochs are, got "
+            f"{config.truth.short_share}"
         )
     check_settings(folder / REGRET, {"search": asdict(config), "rival": asdict(rival)})
     (folder / REGRET).touch()  # runs are kept from here on, so the settings must stay

@@ -16,7 +16,7 @@ from nasgtn.gtn import TrainedGenerator
 from nasgtn.preparation import Run, load_shortlist_merit
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
-from nasgtn.records import Evaluation, read_records, write_records
+from nasgtn.records import Evaluation, append_record, read_records, write_records
 from nasgtn.search import (
     FusedScore,
     Gate,
@@ -141,19 +141,16 @@ def _scored_by_proxy(
     architectures: Sequence[Architecture],
     progress: Progress = silent,
 ) -> list[Evaluation]:
-    """Score architectures beside the search, or look them up."""
+    """Score architectures beside the search, a line in `baselines.jsonl` each, or look them up."""
     proxy = GtnProxy.of(generator, run.space, run.splits, run.config.proxy)
-    before = {
-        _id(one): one
-        for one in read_records(run.folder / BASELINES)
-        if one.evaluator == proxy.name
-    }
-    found = []
+    path = run.folder / BASELINES
+    found = {_id(one): one for one in read_records(path) if one.evaluator == proxy.name}
     for number, one in enumerate(architectures, start=1):
-        record = before.get(one.id)
-        found.append(record or evaluate(proxy, one, seed=proxy_seed(run.config.seed)))
+        if one.id not in found:
+            found[one.id] = evaluate(proxy, one, seed=proxy_seed(run.config.seed))
+            append_record(path, found[one.id])
         progress("reference", number, len(architectures))
-    return found
+    return [found[one.id] for one in architectures]
 
 
 def _rounds_of_candidates(
@@ -219,7 +216,8 @@ def _best_beside(run: Run, pool: Pool, before: Sequence[Evaluation]) -> list[Eva
     records = comparable(list(evaluations.values()))
     known = {*map(_id, before)}
     if config.score == "fused":
-        acquisition = config.acquisition if before else "mean"
+        has_learned = before and not run.config.shortlist_is_its_own
+        acquisition = config.acquisition if has_learned else "mean"
         ratings = rate(pool, _labels(run, known), acquisition, seed=seed)
         records = [replace(one, score=ratings[one.architecture_id]) for one in records]
     best = best_candidates(records, len(records), run.config.search.objectives)
@@ -228,11 +226,8 @@ def _best_beside(run: Run, pool: Pool, before: Sequence[Evaluation]) -> list[Eva
 
 def _labels(run: Run, trained: Collection[str]) -> dict[str, float]:
     """Read the validation accuracies of the anchors, and of what was `trained` as long as they."""
-    others: list[Evaluation] = []
-    if not run.config.anchors.are_short:
-        others = read_records(run.folder / VERIFICATION)
-    elif not run.config.shortlist_is_its_own:
-        others = read_records(run.folder / SHORTLIST)
+    file = SHORTLIST if run.config.anchors.are_short else VERIFICATION
+    others = [] if run.config.shortlist_is_its_own else read_records(run.folder / file)
     known = [one for one in others if _id(one) in trained]
     return _accuracies([*read_anchors(run.folder), *known])
 
@@ -256,7 +251,7 @@ def _control(
     """Draw the control from the whole space; anchors are none, as the generator has seen them."""
     anchors = read_records(run.folder / ANCHORS)
     return control_group(
-        replace(problem_of(run, generator), records=run.folder / CONTROL),
+        replace(_problem(run, generator), records=run.folder / CONTROL),
         run.config.search,
         run.config.verification.control,
         searched=read_records(run.folder / PROXY),
@@ -271,6 +266,11 @@ def _id(evaluation: Evaluation) -> str:
 
 def problem_of(run: Run, generator: TrainedGenerator) -> Problem:
     """Make what the search of a run works on."""
+    return replace(_problem(run, generator), gate=_gate(run), fused=_fused_score(run))
+
+
+def _problem(run: Run, generator: TrainedGenerator) -> Problem:
+    """Make what search and control have in common."""
     proxy = GtnProxy.of(generator, run.space, run.splits, run.config.proxy)
     return Problem(
         space=run.space,
@@ -280,8 +280,6 @@ def problem_of(run: Run, generator: TrainedGenerator) -> Problem:
         seed=run.config.seed,
         device=run.device,
         rungs=proxy.rungs,
-        gate=_gate(run),
-        fused=_fused_score(run),
     )
 
 
@@ -289,8 +287,14 @@ def score_reference(run: Run, generator: TrainedGenerator, progress: Progress) -
     """Score the group in which a search by the fused score ranks what it proposes."""
     if run.config.search.score == "fused":
         scored = _scored_by_proxy(run, generator, _reference(run), progress)
-        free = _training_free(run).evaluators.values()
-        evaluate_baselines(list(free), scored, run.space, run.folder, seed=run.config.seed)
+        evaluate_baselines(
+            list(_training_free(run).evaluators.values()),
+            scored,
+            run.space,
+            run.folder,
+            seed=run.config.seed,
+            progress=lambda _, done, total, note="": progress("reference", done, total, note),
+        )
 
 
 def _reference(run: Run) -> list[Architecture]:

@@ -101,6 +101,7 @@ def status(folder: Path) -> RunStatus:
     table = config.get("truth", {}).get("table")
     short_wanted, are_short = _short_trainings(config)
     is_looked_up = "short_table" in config.get("truth", {})
+    is_its_own = config["verification"].get("shortlist_steps", 0) > 0
     units = {name: max(0, wanted[name] - done[name]) for name in STAGES[_place(stage) :]}
     if short_wanted and not verified and "verification" in units:
         units["shortlist"] = max(0, short_wanted - len(shortlist))
@@ -110,7 +111,9 @@ def status(folder: Path) -> RunStatus:
             "anchors": 0.0 if table and not are_short else _pace(anchors),
             "gtn": _mean([_seconds(step) for step in steps]),
             "search": _pace(proxy, workers),
-            "shortlist": 0.0 if is_looked_up else _pace(shortlist or anchors),
+            "shortlist": 0.0
+            if is_looked_up
+            else _pace(shortlist if is_its_own else [*anchors, *shortlist]),
             "verification": 0.0
             if table
             else _pace(verified if are_short else verified or anchors),

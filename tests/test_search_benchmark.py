@@ -7,7 +7,7 @@ import pytest
 from command_line import TINY_SPACE, write_tiny_table, write_toy_archive
 
 from nasgtn.configuration import config_from_mapping
-from nasgtn.errors import ArtefactError
+from nasgtn.errors import ArtefactError, InvalidConfigError
 from nasgtn.records import Evaluation, read_records, write_records
 from nasgtn.search_benchmark import (
     NASGTN,
@@ -56,7 +56,7 @@ def test_every_true_accuracy_costs_once_and_the_search_before_the_first_of_its_o
         "baselines": [
             record("flops", "c", 1, 8),
             record("fused", "c", 1, 1000),
-            record("gtn", "c", 1, 1000),
+            record("gtn", "c", 0.5, 2),
             record("gtn", "a", 1, 32),
             record("real:16", "c", 1, 1000),
         ],
@@ -142,6 +142,8 @@ def test_both_methods_search_one_table_and_go_on_where_they_stopped(
     assert found[-1].charged == methods.count(NASGTN) * 50 + (3 * 2.5 if n_own else 0)
     for rival_name in RIVALS.values():
         assert {one.seed for one in found if one.method == rival_name} == {0, 1}
+    with pytest.raises(InvalidConfigError, match=r"of 200 epochs are, got 0\.05"):
+        benchmark_search(config, replace(rival, epochs=(20, 200)), [1], out)
     with pytest.raises(ArtefactError, match="same settings"):
         benchmark_search(config, replace(rival, trials=9), [1], out)
     assert min(one.regret for one in found) >= 0

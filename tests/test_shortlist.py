@@ -1,12 +1,16 @@
 """Short trainings: of anchors, and of a shortlist from which the candidates are chosen."""
 
+import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command_line import QUICK, TINY_SPACE, write_tiny_table, write_toy_archive
 
+from nasgtn.cli.comparing import settings_of
 from nasgtn.cli.main import run as command_line
+from nasgtn.data.sources import load_splits
 from nasgtn.errors import InvalidConfigError
 from nasgtn.pipeline import config_from_mapping, resume, run_data, verify
 from nasgtn.records import Evaluation, read_records
@@ -163,6 +167,54 @@ def test_a_shortlist_may_be_looked_up_and_is_charged(
     n_full = len(records_of(out, "verification"))
     assert status(out).charged == pytest.approx(CHARGE * (n_full + 0.1 * SHORTLIST))
     assert "shorter trainings, looked up in the table" in (out / "report.html").read_text()
+
+
+def test_verify_lengthens_such_a_shortlist_by_the_anchors_labels_alone(
+    args: tuple[str, ...], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    given = (*args, "--set", "verification.rounds=1", "--set", "verification.shortlist_steps=2")
+    assert command_line(["search", *given, "--run", str(out)]) == 0
+    verify(out, candidates=SHORTLIST + 2)
+    longer = records_of(out, "shortlist")
+    assert len(longer) == SHORTLIST + 2
+    assert verify(out, candidates=SHORTLIST + 2).n_verified >= SHORTLIST + 2
+    assert records_of(out, "shortlist") == longer
+
+
+def test_steps_as_the_anchors_have_them_are_the_anchors_training() -> None:
+    short = {"anchors": {"max_steps": 9}, "verification": {"shortlist": 8, "rounds": 2}}
+    config = config_from_mapping(short)
+    same = replace(config.verification, shortlist_steps=9)
+    assert not replace(config, verification=same).shortlist_is_its_own
+    with pytest.raises(InvalidConfigError, match=r"verification\.rounds must be 1"):
+        replace(config, verification=replace(same, shortlist_steps=8))
+
+
+def test_a_comparison_that_was_kept_is_found_whatever_a_shortlist_is(tmp_path: Path) -> None:
+    write_tiny_table(tmp_path / "table.csv")
+    write_toy_archive(tmp_path / "toy.npz")
+    table = f"{tmp_path / 'table.csv'}:test"
+    config = config_from_mapping(
+        {
+            "data": {"name": str(tmp_path / "toy.npz")},
+            "truth": {"table": table, "seconds": CHARGE},
+            "verification": {"shortlist": 5, "shortlist_steps": 9},
+        }
+    )
+    splits = load_splits(config.data, seed=0)
+    kept = settings_of(config, None, splits)
+    assert kept["truth_of_anchors"] == {
+        "file": hashlib.sha256((tmp_path / "table.csv").read_bytes()).hexdigest(),
+        "seconds": CHARGE,
+        "seconds_per_multiply_add": 0.0,
+        "table": table,
+    }
+    short = replace(config.truth, short_table=table, short_share=0.1)
+    verification = replace(config.verification, shortlist_steps=0)
+    assert (
+        settings_of(replace(config, truth=short, verification=verification), None, splits) == kept
+    )
 
 
 def best_of(shortlist: list[Evaluation], n: int) -> list[float]:

@@ -320,8 +320,10 @@ def settings_of(config: "RunConfig", truth: str | None, splits: Splits) -> dict[
 
 
 def _table_settings(config: "RunConfig") -> dict[str, object]:
+    """Collect what a look-up depends on; a shortlist, which a comparison has not, is no part."""
     file = (config.truth.table or "").rpartition(":")[0]
-    return {**asdict(config.truth), "file": _digest(file)}
+    settings = {**asdict(config.truth), "file": _digest(file)}
+    return {name: value for name, value in settings.items() if not name.startswith("short_")}
 
 
 def _truth_settings(config: "RunConfig", truth: str | None, splits: Splits) -> dict[str, object]:

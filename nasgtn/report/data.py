@@ -49,7 +49,7 @@ class RunData:
     learned_from: Collection[str] = ()
     """Ids of the architectures that the generator learned from: anchors, also another run's."""
     shortlist: Sequence[Evaluation] = ()
-    """By short trainings as the anchors': the score is the validation accuracy."""
+    """By short trainings: the score is the validation accuracy."""
     control: Sequence[Evaluation] = ()
     """By the proxy: architectures of the control that the search did not evaluate."""
     learning_rates: Sequence[float] = ()

@@ -184,7 +184,7 @@ def history_figure(
 
 
 def importances_figure(importances: Mapping[str, float]) -> go.Figure | None:
-    """How much each choice matters for being among the best by proxy score."""
+    """How much each choice matters for being among the best by what Optuna was told."""
     if not importances:
         return None
     rows = sorted(importances.items(), key=lambda row: (row[1], row[0]))[-20:]

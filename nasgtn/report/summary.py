@@ -165,7 +165,7 @@ def summarise(data: RunData) -> Summary:
         control_mean=fmean(controls) if controls else None,
         control_best=max(controls, default=None),
         verified=verified,
-        estimators=_estimators(records, known),
+        estimators=_estimators(records, known) if known else (),
         counts=_counts(data),
         rungs=rung_estimates(records, known, seed=INTERVAL_SEED),
         best_scores=_best_scores(data),

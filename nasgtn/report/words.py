@@ -177,6 +177,8 @@ def table_in_words(data: RunData, summary: Summary) -> str:
     )
     if summary.costs.full_seconds is not None:
         said += f" ({duration(summary.costs.full_seconds)} on average)"
+    if truth.get("short_table"):
+        said += f", and a shorter training of the shortlist as {truth['short_share']:.0%} of that"
     return said + (
         ". The table has one accuracy an architecture: it chose the winner, and is shown as its "
         "validation and as its test accuracy."

@@ -10,7 +10,7 @@ from nasgtn.search.fused import TrainingFree
 from nasgtn.spaces import Architecture
 
 MIN_SEEN = 10
-"""Architectures that pass before the first one can be stopped: ranks of fewer say little."""
+"""Architectures with scores before the first one can be stopped: ranks among fewer say little."""
 
 
 @dataclass(frozen=True, kw_only=True)
