@@ -199,6 +199,17 @@ def best_part(truth: Numbers, n_best: int) -> NDArray[np.bool_]:
     return marked
 
 
+def undominated(points: Sequence[Sequence[float]]) -> list[bool]:
+    """Say for each point, higher is better in each place, whether it is on the Pareto front.
+
+    That is, whether no other one is at least as good everywhere and better somewhere.
+    """
+    table = np.asarray(points, dtype=np.float64)
+    return [
+        not ((table >= point).all(axis=1) & (table > point).any(axis=1)).any() for point in table
+    ]
+
+
 def agreement(
     scores: Numbers, truth: Numbers, *, seed: int, top_k: int = 5, n_resamples: int = 1000
 ) -> Agreement:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nasgtn.ranking import undominated
+
 Point = tuple[float, ...]
 
 
@@ -33,15 +35,14 @@ def pareto_front(
         tuple(sign * float(value) for sign, value in zip(signs, trial["values"], strict=True))
         for trial in done
     ]
-    best = [point for point in points if not any(_dominates(other, point) for other in points)]
+    is_best = undominated(points)
+    best = {point for point, on_front in zip(points, is_best, strict=True) if on_front}
     return Front(
         objectives=tuple(objectives),
         numbers=tuple(
-            int(trial["number"])
-            for trial, point in zip(done, points, strict=True)
-            if point in set(best)
+            int(trial["number"]) for trial, on_front in zip(done, is_best, strict=True) if on_front
         ),
-        hypervolume=hypervolume(_scaled(sorted(set(best)), points)),
+        hypervolume=hypervolume(_scaled(sorted(best), points)),
     )
 
 
@@ -83,7 +84,3 @@ def _scaled(best: Sequence[Point], points: Sequence[Point]) -> list[Point]:
         )
         for point in best
     ]
-
-
-def _dominates(one: Point, other: Point) -> bool:
-    return one != other and all(a >= b for a, b in zip(one, other, strict=True))

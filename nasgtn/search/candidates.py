@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from nasgtn.ranking import undominated
 from nasgtn.records import Evaluation
 from nasgtn.search.config import OBJECTIVES
 from nasgtn.search.objective import IS_PRUNED, values_of
@@ -31,24 +32,13 @@ def best_candidates(
 
 
 def _pareto_front(evaluations: Sequence[Evaluation], objectives: tuple[str, ...]) -> set[str]:
-    """Find the ids of those that no other one equals or beats in everything, and beats once."""
     signs = [1 if OBJECTIVES[name] == "maximize" else -1 for name in objectives]
-    points = {
-        evaluation.architecture_id: [
-            sign * value
-            for sign, value in zip(signs, values_of(evaluation, objectives), strict=True)
-        ]
-        for evaluation in evaluations
-    }
-    return {
-        name
-        for name, point in points.items()
-        if not any(_dominates(other, point) for other in points.values())
-    }
-
-
-def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
-    return list(one) != list(other) and all(a >= b for a, b in zip(one, other, strict=True))
+    points = [
+        [sign * value for sign, value in zip(signs, values_of(one, objectives), strict=True)]
+        for one in evaluations
+    ]
+    fronts = zip(evaluations, undominated(points), strict=True)
+    return {one.architecture_id for one, is_best in fronts if is_best}
 
 
 def _score(evaluation: Evaluation) -> float:
