@@ -4,8 +4,9 @@ True accuracies come from a table, so that what was missed is known.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -25,23 +26,29 @@ from nasgtn.artefacts import (
     VERIFICATION,
     write_text,
 )
+from nasgtn.candidacy import Pool
 from nasgtn.comparison import check_settings
 from nasgtn.configuration import RunConfig, read_config
 from nasgtn.errors import InvalidConfigError
-from nasgtn.evaluation import ChargedTable, Report, Scores, Truth
+from nasgtn.evaluation import ChargedTable, Report, Scores, Truth, TruthConfig, evaluate
 from nasgtn.facts import read_toml
+from nasgtn.fusion import PARTS, Reference
 from nasgtn.pipeline import resume, run_search
 from nasgtn.preparation import Run, disk_errors, prepare
 from nasgtn.progress import Progress, silent, within
-from nasgtn.records import Evaluation, read_records
+from nasgtn.randomness import derive_seed
+from nasgtn.records import Evaluation, or_lowest, read_records
 from nasgtn.report.regret import render_regret
 from nasgtn.runs import beside
-from nasgtn.search import Problem, search, study_place
+from nasgtn.search import Problem, TrainingFree, best_candidates, search, study_place
 from nasgtn.spaces import Architecture
+from nasgtn.stages import N_REFERENCE, training_free
 
 NASGTN = "nasgtn"
 RIVALS = {"hyperband": "tpe + hyperband", "halving": "tpe + successive halving"}
 """Names of the methods: Optuna's sampler with each of these pruners."""
+FREE = "training-free"
+"""nasgtn without anchors, generator and proxy: the other scores, and the same shortlist."""
 REGRET = "regret.csv"
 N_TRAININGS = 2
 """Of an architecture that was trained to the end: a short one, and the rest."""
@@ -102,38 +109,52 @@ def benchmark_search(
             charges short ones otherwise than by their epochs.
         ArtefactError: What the folder holds was measured with other settings.
     """
-    if config.truth.short is None:
+    _check_tables(config.truth, rival)
+    check_settings(folder / REGRET, {"search": asdict(config), "rival": asdict(rival)})
+    (folder / REGRET).touch()  # runs are kept from here on, so the settings must stay
+    run = prepare(config, folder)
+    found = _read(folder / REGRET)
+    done = {(one.method, one.seed) for one in found}
+    searches: list[tuple[str, int, Callable[[Progress], list[Found]]]] = [
+        *(
+            (RIVALS[pruner], seed, partial(_search_table, run, rival, pruner, seed))
+            for pruner, seed in product(RIVALS, range(rival.seeds))
+        ),
+        *((FREE, seed, partial(_search_free, run, seed)) for seed in seeds),
+        *((NASGTN, seed, partial(_search_nasgtn, run, seed)) for seed in seeds),
+    ]
+    for method, seed, search_once in searches:
+        if (method, seed) not in done:
+            found += search_once(within(method, progress))
+            _write(folder, found)
+    return found
+
+
+def _check_tables(truth: TruthConfig, rival: RivalConfig) -> None:
+    if truth.short is None:
         raise InvalidConfigError(
             "a search benchmark needs truth.table and truth.short_table, got one at most"
         )
     short, full = rival.epochs
-    if not math.isclose(config.truth.short_share, short / full):
+    if not math.isclose(truth.short_share, short / full):
         raise InvalidConfigError(
             f"truth.short_share must be the part that {short} of {full} epochs are, got "
-            f"{config.truth.short_share}"
+            f"{truth.short_share}"
         )
-    check_settings(folder / REGRET, {"search": asdict(config), "rival": asdict(rival)})
-    (folder / REGRET).touch()  # runs are kept from here on, so the settings must stay
-    run = prepare(config, folder)
-    assert isinstance(run.truth, ChargedTable)
-    found = _read(folder / REGRET)
-    done = {(one.method, one.seed) for one in found}
-    for pruner, seed in product(RIVALS, range(rival.seeds)):
-        if (RIVALS[pruner], seed) not in done:
-            own = folder / f"{pruner}-{seed}"
-            _search_table(run, rival, pruner, own, seed, progress=within(RIVALS[pruner], progress))
-            found += follow_rival(RIVALS[pruner], seed, own, run.truth.best)
-            _write(folder, found)
-    for seed in seeds:
-        if (NASGTN, seed) not in done:
-            own = folder / f"nasgtn-{seed}"
-            if own.exists():
-                resume(own, progress=progress)
-            else:
-                run_search(replace(config, seed=seed), own, progress=progress)
-            found += follow(seed, own, run.truth.best)
-            _write(folder, found)
-    return found
+
+
+def _search_nasgtn(run: Run, seed: int, progress: Progress) -> list[Found]:
+    own = run.folder / f"{NASGTN}-{seed}"
+    if own.exists():
+        resume(own, progress=progress)
+    else:
+        run_search(replace(run.config, seed=seed), own, progress=progress)
+    return follow(seed, own, _best(run.truth))
+
+
+def _best(truth: Truth) -> float:
+    assert isinstance(truth, ChargedTable)
+    return truth.best
 
 
 def follow(seed: int, folder: Path, best: float) -> list[Found]:
@@ -167,6 +188,21 @@ def follow_rival(method: str, seed: int, folder: Path, best: float) -> list[Foun
     records = read_records(folder / PROXY)
     told = [(0.0, one, len(one.curve) == N_TRAININGS) for one in records]
     return _found(method, seed, told, best)
+
+
+def _follow_free(run: Run) -> list[Found]:
+    """Tell the same of a search without a proxy, whose shortlist is trained here."""
+    assert run.short_truth is not None
+    spent = sum(one.seconds for one in read_records(run.folder / BASELINES))
+    config = run.config.verification
+    best = best_candidates(read_records(run.folder / PROXY), config.shortlist)
+    shortlist = [run.space.architecture(one.choices) for one in best]
+    short = [evaluate(run.short_truth, one, seed=0) for one in shortlist]
+    ranked = sorted(zip(short, shortlist, strict=True), key=lambda pair: -or_lowest(pair[0].score))
+    told = [(spent, one, False) for one in short]
+    for _, architecture in ranked[: config.candidates]:
+        told.append((spent, evaluate(run.truth, architecture, seed=0), True))
+    return _found(FREE, run.config.seed, told, _best(run.truth))
 
 
 def _found(
@@ -242,10 +278,54 @@ class _Trainings:
         return replace(full, curve=(*curve, last))
 
 
+class _TrainingFreeSum:
+    """Sums log-ranks of training-free scores, as the fused score does beside the proxy."""
+
+    name = FREE
+
+    def __init__(self, free: TrainingFree, reference: Reference) -> None:
+        self._free = free
+        self._reference = reference
+
+    def score(
+        self, architecture: Architecture, *, seed: int, report: Report | None = None
+    ) -> Scores:
+        found = self._free.score(architecture)[architecture.id]
+        scores = {name: one.score for name, one in found.items()}
+        return Scores(score=self._reference.summed_log_ranks(scores))
+
+
+def _search_free(run: Run, seed: int, progress: Progress) -> list[Found]:
+    """Search by training-free scores alone, with the sampler and the trials of nasgtn."""
+    own = run.folder / f"{FREE}-{seed}"
+    run = replace(run, folder=own, config=replace(run.config, seed=seed))
+    own.mkdir(parents=True, exist_ok=True)
+    free = training_free(run)
+    group = run.space.sample_distinct(
+        N_REFERENCE, derive_seed(run.config.seed, "reference"), run.splits.task
+    )
+    for one in group:
+        free.score(one)
+    scores = Pool.of([one.id for one in group], read_records(free.records)).scores
+    weights = {name: PARTS[name] for name in free.evaluators}
+    problem = Problem(
+        space=run.space,
+        task=run.splits.task,
+        evaluator=_TrainingFreeSum(free, Reference(scores=scores, weights=weights)),
+        records=run.folder / PROXY,
+        seed=run.config.seed,
+        device=run.device,
+    )
+    with disk_errors(run.folder):
+        search(problem, run.config.search, run.place, progress=progress)
+    return _follow_free(run)
+
+
 def _search_table(
-    run: Run, rival: RivalConfig, pruner: str, folder: Path, seed: int, *, progress: Progress
-) -> None:
+    run: Run, rival: RivalConfig, pruner: str, seed: int, progress: Progress
+) -> list[Found]:
     """Search as a rival does, all its trainings being looked up."""
+    folder = run.folder / f"{pruner}-{seed}"
     assert run.short_truth is not None
     settings = replace(
         run.config.search,
@@ -270,3 +350,4 @@ def _search_table(
     place = study_place(settings, folder, file=STUDY, journal=JOURNAL)
     with disk_errors(folder):
         search(problem, settings, place, progress=progress)
+    return follow_rival(RIVALS[pruner], seed, folder, _best(run.truth))

@@ -288,7 +288,7 @@ def score_reference(run: Run, generator: TrainedGenerator, progress: Progress) -
     if run.config.search.score == "fused":
         scored = _scored_by_proxy(run, generator, _reference(run), progress)
         evaluate_baselines(
-            list(_training_free(run).evaluators.values()),
+            list(training_free(run).evaluators.values()),
             scored,
             run.space,
             run.folder,
@@ -310,7 +310,7 @@ def _fused_score(run: Run) -> FusedScore | None:
     pool = Pool.of([one.id for one in _reference(run)], read_records(run.folder / BASELINES))
     weights = pool.chosen_sum(_labels(run, ()), seed=run.config.seed)
     return FusedScore(
-        free=_training_free(run), reference=Reference(scores=pool.scores, weights=weights)
+        free=training_free(run), reference=Reference(scores=pool.scores, weights=weights)
     )
 
 
@@ -319,11 +319,11 @@ def _gate(run: Run) -> Gate | None:
     share = run.config.search.gate
     if not share:
         return None
-    free = _training_free(run)
+    free = training_free(run)
     return Gate(free=free, weights={name: PARTS[name] for name in free.evaluators}, share=share)
 
 
-def _training_free(run: Run) -> TrainingFree:
+def training_free(run: Run) -> TrainingFree:
     """Make the training-free parts of the fused score, which verification finds again."""
     return TrainingFree(
         evaluators={

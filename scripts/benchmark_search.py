@@ -7,7 +7,8 @@ Writes runs, regret.csv and regret.html to results/benchmarks/search_nasbench201
 where it was stopped; what regret.csv has is not run again. True accuracies are looked up, each is
 charged as HOURS of training: the rate of benchmark_ranking.py. A rival trains every architecture
 for 12 of 200 epochs first (looked up and charged likewise), and Hyperband or successive halving
-says which are trained on; nasgtn trains its shortlist so.
+says which are trained on; nasgtn trains its shortlist so. "training-free" is nasgtn without its
+proxy.
 """
 
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 from nasgtn.cli.progress import shown
 from nasgtn.configuration import config_from_mapping
 from nasgtn.search_benchmark import (
+    FREE,
     NASGTN,
     RIVALS,
     RivalConfig,
@@ -93,7 +95,7 @@ def main() -> None:
     config = config_from_mapping(TINY if is_tiny else CONFIG)
     with chdir(ROOT), shown(is_quiet=False) as progress:
         found = benchmark_search(config, rival, SEEDS, folder, progress=progress)
-    for method in (NASGTN, *RIVALS.values()):
+    for method in (NASGTN, FREE, *RIVALS.values()):
         seconds = cost_to_reach(found, method, POINTS)
         hours = "never" if seconds is None else f"{seconds / 3600:.1f} h"
         print(f"{method:24} within {100 * POINTS} points: {hours}")  # noqa: T201

@@ -10,6 +10,7 @@ from nasgtn.configuration import config_from_mapping
 from nasgtn.errors import ArtefactError, InvalidConfigError
 from nasgtn.records import Evaluation, read_records, write_records
 from nasgtn.search_benchmark import (
+    FREE,
     NASGTN,
     RIVALS,
     RivalConfig,
@@ -140,6 +141,9 @@ def test_both_methods_search_one_table_and_go_on_where_they_stopped(
     assert 3 <= methods.count(NASGTN) <= 5  # a candidate may be an anchor
     n_own = methods.count(NASGTN) - 3  # beside the anchors, which are known before the shortlist
     assert found[-1].charged == methods.count(NASGTN) * 50 + (3 * 2.5 if n_own else 0)
+    free = [one for one in found if one.method == FREE]
+    assert [one.charged for one in free] == [3 * 2.5 + 50, 3 * 2.5 + 100]
+    assert all(one.seconds > one.charged for one in free)
     for rival_name in RIVALS.values():
         assert {one.seed for one in found if one.method == rival_name} == {0, 1}
     with pytest.raises(InvalidConfigError, match=r"of 200 epochs are, got 0\.05"):
