@@ -3,7 +3,7 @@
 Without labels by summed log-ranks; with labels (true accuracies of a few) by a small regularised
 model of what that sum gets wrong, chosen by cross-validation, which also says how sure it is.
 Whatever comes in is reduced to ranks first: nothing changes where a score is replaced by a
-monotone function of itself.
+monotone function of itself. (Within a `Reference` group ranks are interpolated.)
 """
 
 import math
@@ -109,8 +109,8 @@ class Reference:
 def _share_below(score: float | None, group: Floats) -> float:
     """Say which share of a group lies below a score, in (0, 1); the lowest share for None or NaN.
 
-    It is interpolated between the ranks of the group. Beyond its ends the order is kept by an
-    exponential on the scale of that half of the group, which alone depends on more than ranks.
+    Between the ranks of the group it is interpolated linearly; beyond its ends the order is kept
+    by an exponential on the scale of that half of the group. Both depend on more than ranks.
     """
     known = np.sort(group[np.isfinite(group)])
     step = 1 / (len(known) + 1)

@@ -48,7 +48,7 @@ NASGTN = "nasgtn"
 RIVALS = {"hyperband": "tpe + hyperband", "halving": "tpe + successive halving"}
 """Names of the methods: Optuna's sampler with each of these pruners."""
 FREE = "training-free"
-"""nasgtn without anchors, generator and proxy: the other scores, and the same shortlist."""
+"""nasgtn without anchors, generator and proxy: the other scores, and a shortlist of as many."""
 REGRET = "regret.csv"
 N_TRAININGS = 2
 """Of an architecture that was trained to the end: a short one, and the rest."""

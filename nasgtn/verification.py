@@ -63,8 +63,8 @@ class VerificationConfig:
     """Steps of a shortlist's trainings, on images as they are and else as `training` says. 0: as
     the anchors (`anchors.max_steps`), or as `truth.short_table` has them."""
     rounds: int = 1
-    """The candidates are verified in so many rounds, or the shortlist is trained in them; each is
-    chosen knowing those before."""
+    """The candidates are verified in so many rounds, or the shortlist is trained in them (1 where
+    that is trained otherwise than the anchors); each is chosen knowing those before."""
     score: str = "fused"
     """What chooses the candidates: `fused` (proxy and training-free scores together, calibrated
     by anchors and verified architectures), or `gtn`, the proxy alone."""

@@ -2,8 +2,9 @@
 
     python scripts/search_scores.py    # two spaces, three generators each: half an hour
 
-Needs the generators that benchmark_ranking.py left, so that both have the same. True accuracies
-are looked up and choose nothing. Writes runs, which are not done again, and table.csv to
+Needs the generators that benchmark_ranking.py left, so that both have the same; their split of
+the images is that of seed 0, so all searches have this seed. True accuracies are looked up and
+choose nothing. Writes runs, which are not done again, and table.csv to
 results/benchmarks/search_scores/.
 """
 
@@ -49,7 +50,6 @@ def search(name: str, number: int, score: str) -> dict[str, object]:
     config = config_from_mapping(
         {
             **shared,
-            "seed": number,
             "generator": str(generator.relative_to(ROOT)),
             "data": {"name": f"{DATA}/cifar10_20k.npz"},
             "truth": {**shared["truth"], "seconds": 7200.0},

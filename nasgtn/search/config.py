@@ -37,8 +37,8 @@ class SearchConfig:
     with fewer where the space has no more, or after five trials for each of them."""
     score: str = "gtn"
     """What Optuna is told of an architecture: `gtn`, the proxy's score, or `fused`, that and
-    training-free scores together, as log-ranks among the anchors (random architectures where
-    there are few)."""
+    training-free scores together, as log-ranks among the anchors, filled up to 24 with random
+    architectures."""
     objectives: tuple[str, ...] = ("accuracy",)
     """accuracy (what `score` says, always one of them), params, flops, latency."""
     max_params: int | None = None
