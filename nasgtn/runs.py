@@ -35,6 +35,7 @@ from nasgtn.data import pixels
 from nasgtn.errors import ArtefactError, NasgtnError
 from nasgtn.facts import ENVIRONMENT, TASK, VERSIONS, read_facts
 from nasgtn.findings import read_audit
+from nasgtn.fusion import PARTS
 from nasgtn.gtn import SyntheticData, TrainedGenerator, load_generator
 from nasgtn.ranking import Agreement
 from nasgtn.records import Evaluation, read_records
@@ -93,6 +94,7 @@ def run_data(folder: Path) -> RunData:
     baselines = read_records(folder / BASELINES)
     generator = _generator(folder, task)
     synthetic = generator.synthesise() if generator else None
+    others = beside(baselines, [*proxy, *control])
     anchor_seconds = _seconds(anchors) or (generator.anchor_seconds if generator else 0.0)
     trials, important, gap = _studied(place, proxy) if (folder / PROXY).exists() else ([], {}, "")
     return RunData(
@@ -127,7 +129,8 @@ def run_data(folder: Path) -> RunData:
             "control": _seconds(control),
             "shortlist": _seconds(shortlist),
             "verification": _seconds(verification) - _seconds(taken_over(anchors, verification)),
-            "baselines": _seconds(beside(baselines, [*proxy, *control])),
+            "fusion": _seconds([one for one in others if one.evaluator in PARTS]),
+            "baselines": _seconds([one for one in others if one.evaluator not in PARTS]),
         },
         learning_rates=synthetic.learning_rates.tolist() if synthetic else (),
         momenta=synthetic.momenta.tolist() if synthetic else (),

@@ -43,7 +43,7 @@ class RunData:
     """Of the winner's network."""
     costs: Mapping[str, float]
     """Seconds of the stages: anchors, meta_training, search, control, shortlist, verification,
-    baselines."""
+    fusion (what is in the fused score beside the search's proxy scores), baselines."""
     anchors: Sequence[Evaluation] = ()
     """Trained before the generator."""
     learned_from: Collection[str] = ()

@@ -90,8 +90,8 @@ class Costs:
     full_seconds: float | None
     """Mean of one full training."""
     speed_up: float | None
-    """All candidates trained in full, over the generator's training (its anchors' included), their
-    proxy scores and the short trainings of a shortlist."""
+    """All candidates trained in full, over the generator's training (its anchors' included), all
+    parts of their fused scores and the short trainings of a shortlist."""
     speed_up_without_generator: float | None
     break_even: int | None
     """Candidates from which the generator has paid for itself; None where it never does."""
@@ -340,13 +340,15 @@ def _costs(data: RunData) -> Costs:
     full = _mean(record.seconds for record in data.verification if record.score is not None)
     n = sum(one.score is not None for one in data.proxy)
     once = sum(data.costs.get(stage, 0.0) for stage in (*GENERATOR_STAGES, "shortlist"))
-    saved = full - proxy if proxy is not None and full is not None else 0.0
+    fusion = data.costs.get("fusion", 0.0)
+    a_score = None if proxy is None else proxy + (fusion / n if n else 0.0)
+    saved = full - a_score if a_score is not None and full is not None else 0.0
     return Costs(
         stages=dict(data.costs),
         n_candidates=n,
         proxy_seconds=proxy,
         full_seconds=full,
-        speed_up=n * full / (once + n * proxy) if proxy and full else None,
+        speed_up=n * full / (once + n * a_score) if a_score and full else None,
         speed_up_without_generator=full / proxy if proxy and full else None,
         break_even=math.ceil(once / saved) if saved > 0 else None,
     )

@@ -306,13 +306,14 @@ def cost_in_words(costs: Costs) -> str:
         return "No proxy score was computed, so there is no cost to compare."
     anchors, generator = (costs.stages.get(stage, 0.0) for stage in GENERATOR_STAGES)
     generator += anchors
-    shortlist = costs.stages.get("shortlist", 0.0)
+    shortlist, fusion = (costs.stages.get(stage, 0.0) for stage in ("shortlist", "fusion"))
     n = costs.n_candidates
-    spent = generator + n * costs.proxy_seconds + shortlist
+    spent = generator + n * costs.proxy_seconds + fusion + shortlist
     said = (
         f"Scoring {plural(n, 'architecture')} took {duration(spent)}, "
         f"{duration(generator)} of it to train the generator"
         + (f", its anchors included ({duration(anchors)})" if anchors else "")
+        + (f", {duration(fusion)} for what else is in the fused score" if fusion else "")
         + (f", and {duration(shortlist)} for a shortlist's short trainings." if shortlist else ".")
     )
     if costs.full_seconds is None or costs.speed_up is None:

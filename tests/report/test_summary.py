@@ -145,6 +145,10 @@ def test_speed_up_counts_the_training_of_the_generator() -> None:
     assert costs.speed_up == pytest.approx(50 * 11 / (60 + 50))
     assert costs.speed_up_without_generator == pytest.approx(11)
     assert costs.break_even == 6
+    data = dataclasses.replace(data, costs={"meta_training": 60.0, "fusion": 100.0})
+    costs = summarise(data).costs
+    assert costs.speed_up == pytest.approx(50 * 11 / (60 + 50 + 100))
+    assert costs.break_even == 8  # of 60 / (11 - 1 - 100 / 50)
 
 
 def test_a_proxy_slower_than_the_truth_never_pays() -> None:
