@@ -66,8 +66,9 @@ def prepare(config: RunConfig, folder: Path) -> Run:
     space = find_space(config.space.name, config.space.options)
     splits = load_splits(config.data, seed=config.seed)
     _check_space(space, splits.task, config.seed)
-    if config.generator is None or not config.shortlist_is_its_own:
-        check_small(config, space, splits.task)
+    has_such_shortlist = config.verification.shortlist > 0 and not config.shortlist_is_its_own
+    trains_shortly = config.generator is None or has_such_shortlist
+    check_small(config, space, splits.task, trains_shortly=trains_shortly)
     if config.generator is None:  # what leaves nothing is refused here
         hold_out(space, config.gtn.meta_training.hold_out, splits.task)
         config.gtn.curriculum.different_batches(splits.task.n_classes)
@@ -183,10 +184,13 @@ def _check_space(space: SearchSpace, task: Task, seed: int) -> None:
     raise errors[0]
 
 
-def check_small(config: RunConfig, space: SearchSpace, task: Task) -> None:
+def check_small(
+    config: RunConfig, space: SearchSpace, task: Task, *, trains_shortly: bool = True
+) -> None:
     """Refuse a space that cannot be used on small images: the proxy's, or of short trainings."""
     _check_size(space, task, config.gtn.image_size, "gtn", seed=config.seed)
-    _check_size(space, task, config.anchors.image_size, "anchors", seed=config.seed)
+    if trains_shortly:
+        _check_size(space, task, config.anchors.image_size, "anchors", seed=config.seed)
 
 
 def _check_size(space: SearchSpace, task: Task, size: int, section: str, *, seed: int) -> None:

@@ -170,7 +170,7 @@ def follow(seed: int, folder: Path, best: float) -> list[Found]:
     short = [*(anchors if are_short else ()), *(() if is_looked_up else shortlist)]
     scored = [one for name in (PROXY, CONTROL) for one in read_records(folder / name)]
     others = beside(read_records(folder / BASELINES), scored)
-    of_search = [one for one in others if not one.evaluator.startswith("real:")]
+    of_search = [one for one in others if one.evaluator in PARTS]
     before += sum(one.seconds for one in (*short, *scored, *of_search))
     true = [] if are_short else anchors
     known = {one.architecture_id for one in true}
@@ -290,8 +290,7 @@ class _TrainingFreeSum:
     def score(
         self, architecture: Architecture, *, seed: int, report: Report | None = None
     ) -> Scores:
-        found = self._free.score(architecture)[architecture.id]
-        scores = {name: one.score for name, one in found.items()}
+        scores = self._free.scores_of(architecture)
         return Scores(score=self._reference.summed_log_ranks(scores))
 
 

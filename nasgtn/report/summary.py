@@ -341,7 +341,7 @@ def _costs(data: RunData) -> Costs:
     n = sum(one.score is not None for one in data.proxy)
     once = sum(data.costs.get(stage, 0.0) for stage in (*GENERATOR_STAGES, "shortlist"))
     fusion = data.costs.get("fusion", 0.0)
-    a_score = None if proxy is None else proxy + (fusion / n if n else 0.0)
+    a_score = None if proxy is None else proxy + fusion / n
     saved = full - a_score if a_score is not None and full is not None else 0.0
     return Costs(
         stages=dict(data.costs),

@@ -38,6 +38,11 @@ class TrainingFree:
                 append_record(self.records, own[name])
         return seen
 
+    def scores_of(self, architecture: Architecture) -> dict[str, float | None]:
+        """Evaluate an architecture, and return its scores by evaluator; None for what failed."""
+        own = self.score(architecture)[architecture.id]
+        return {name: one.score for name, one in own.items()}
+
 
 @dataclass(frozen=True, kw_only=True)
 class FusedScore:
@@ -48,6 +53,5 @@ class FusedScore:
 
     def of(self, architecture: Architecture, evaluation: Evaluation) -> float:
         """Score an architecture that the proxy has evaluated; higher is better."""
-        found = self.free.score(architecture)[architecture.id]
-        scores = {name: one.score for name, one in found.items()}
-        return self.reference.summed_log_ranks({**scores, evaluation.evaluator: evaluation.score})
+        scores = {**self.free.scores_of(architecture), evaluation.evaluator: evaluation.score}
+        return self.reference.summed_log_ranks(scores)
