@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nasgtn.estimates import CALIBRATED, FUSED, WITHOUT
 from nasgtn.fusion import (
     MIN_LABELS,
     PARTS,
@@ -21,9 +20,7 @@ from nasgtn.fusion import (
     upper_confidence_bound,
     weightings,
 )
-from nasgtn.records import Evaluation
-
-FUSIONS = (FUSED, FUSED + WITHOUT, CALIBRATED, CALIBRATED + WITHOUT)
+from nasgtn.records import CALIBRATED, FUSED, WITHOUT, Evaluation
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -13,9 +13,6 @@ from nasgtn.artefacts import write_text
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, UnknownNameError
 from nasgtn.estimates import (
-    CALIBRATED,
-    ENSEMBLE,
-    FUSED,
     Comparison,
     Estimate,
     Known,
@@ -31,7 +28,16 @@ from nasgtn.gtn import CHOICES, GtnConfig
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
 from nasgtn.ranking import spearman
-from nasgtn.records import Evaluation, append_record, mend_lines, or_lowest, read_records
+from nasgtn.records import (
+    CALIBRATED,
+    ENSEMBLE,
+    FUSED,
+    Evaluation,
+    append_record,
+    mend_lines,
+    or_lowest,
+    read_records,
+)
 from nasgtn.spaces import Architecture, SearchSpace
 from nasgtn.spaces.cost import Cost, measure_cost
 from nasgtn.task import Task

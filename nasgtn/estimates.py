@@ -10,11 +10,6 @@ import numpy as np
 from nasgtn.ranking import Agreement, Interval, agreement, partial_spearman, spearman_gain
 from nasgtn.records import Evaluation
 
-FUSED, CALIBRATED, ENSEMBLE = "fused", "calibrated", "ensemble"
-"""Names of the fused score without labels, and of the one that anchors calibrated."""
-WITHOUT = " without gtn"
-"""Added to these names where the proxy is left out."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Known:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from nasgtn.estimates import CALIBRATED, FUSED
+from nasgtn.records import CALIBRATED, FUSED
 from nasgtn.report import RunData, Summary, words
 from nasgtn.report.summary import Verified
 

@@ -14,6 +14,12 @@ from nasgtn.errors import ArtefactError
 
 Choice = bool | int | float | str | None
 
+FUSED, CALIBRATED, ENSEMBLE = "fused", "calibrated", "ensemble"
+"""Names of the fused score without labels, and of the one that anchors calibrated."""
+WITHOUT = " without gtn"
+"""Added to these names where the proxy is left out."""
+FUSIONS = (FUSED, FUSED + WITHOUT, CALIBRATED, CALIBRATED + WITHOUT)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:

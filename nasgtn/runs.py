@@ -29,7 +29,6 @@ from nasgtn.artefacts import (
     STUDY,
     VERIFICATION,
 )
-from nasgtn.candidacy import FUSIONS
 from nasgtn.configuration import RunConfig, config_tables, read_config
 from nasgtn.data import pixels
 from nasgtn.errors import ArtefactError, NasgtnError
@@ -45,7 +44,7 @@ from nasgtn.search import StudyPlace, history, importances, study_place
 from nasgtn.spaces import Choice, Choices, SearchSpace
 from nasgtn.spaces.catalogue import find_space
 from nasgtn.spaces.layers import layers
-from nasgtn.status import read_rows, taken_over
+from nasgtn.status import beside, read_rows, taken_over
 from nasgtn.task import Task
 
 
@@ -250,17 +249,6 @@ def _distinct(records: Sequence[Evaluation]) -> list[Evaluation]:
 
 def _seconds(records: Sequence[Evaluation]) -> float:
     return sum(record.seconds for record in records)
-
-
-def beside(baselines: Sequence[Evaluation], scored: Sequence[Evaluation]) -> list[Evaluation]:
-    """Leave out what took no time of its own: sums, and copies of what other files have too."""
-    elsewhere = {(one.evaluator, one.architecture_id, one.seconds) for one in scored}
-    return [
-        one
-        for one in baselines
-        if one.evaluator not in FUSIONS
-        and (one.evaluator, one.architecture_id, one.seconds) not in elsewhere
-    ]
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:

@@ -39,10 +39,10 @@ from nasgtn.progress import Progress, silent, within
 from nasgtn.randomness import derive_seed
 from nasgtn.records import Evaluation, or_lowest, read_records
 from nasgtn.report.regret import render_regret
-from nasgtn.runs import beside
 from nasgtn.search import Problem, TrainingFree, best_candidates, search, study_place
 from nasgtn.spaces import Architecture
 from nasgtn.stages import N_REFERENCE, training_free
+from nasgtn.status import beside
 
 NASGTN = "nasgtn"
 RIVALS = {"hyperband": "tpe + hyperband", "halving": "tpe + successive halving"}

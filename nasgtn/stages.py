@@ -7,7 +7,7 @@ from statistics import fmean
 
 from nasgtn.anchors import draw_anchors, evaluate_anchors, merit_seed, read_anchors
 from nasgtn.artefacts import ANCHORS, BASELINES, CONTROL, PROXY, SHORTLIST, VERIFICATION
-from nasgtn.candidacy import FUSIONS, Pool, fused_records, rate
+from nasgtn.candidacy import Pool, fused_records, rate
 from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.proxy import GtnProxy, RealBudget, RealSteps
@@ -16,7 +16,7 @@ from nasgtn.gtn import TrainedGenerator
 from nasgtn.preparation import Run, load_shortlist_merit
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
-from nasgtn.records import Evaluation, append_record, read_records, write_records
+from nasgtn.records import FUSIONS, Evaluation, append_record, read_records, write_records
 from nasgtn.search import (
     FusedScore,
     Gate,

@@ -10,6 +10,7 @@ from typing import Any
 
 from nasgtn.artefacts import (
     ANCHORS,
+    BASELINES,
     CONFIG,
     CONTROL,
     FINISHED,
@@ -22,7 +23,7 @@ from nasgtn.artefacts import (
 )
 from nasgtn.errors import ArtefactError
 from nasgtn.facts import read_run_toml
-from nasgtn.records import Evaluation, read_records
+from nasgtn.records import FUSIONS, Evaluation, read_records
 
 STAGES = ("anchors", "gtn", "search", "verification")
 N_LEADERS = 5
@@ -69,7 +70,8 @@ class RunStatus:
     leaders: tuple[Leader, ...]
     """Best first: those that were verified before the others; no controls."""
     seconds: float
-    """Spent on anchors, meta-steps, proxy scores (the control's too), short and full trainings."""
+    """Spent on anchors, meta-steps, scores (the control's too), baselines, short and full
+    trainings."""
     table: str | None
     """Where accuracies are looked up; None: networks are trained for them."""
     charged: float
@@ -94,6 +96,8 @@ def status(folder: Path) -> RunStatus:
     anchors, proxy, shortlist, verified = (
         read_records(folder / name) for name in (ANCHORS, PROXY, SHORTLIST, VERIFICATION)
     )
+    control, baselines = (read_records(folder / name) for name in (CONTROL, BASELINES))
+    scores = [*proxy, *control]
     distinct = {record.architecture_id: record for record in reversed(proxy)}
     done = dict(zip(STAGES, (len(anchors), len(steps), len(distinct), len(verified)), strict=True))
     wanted, workers = _wanted(config, folder)
@@ -139,7 +143,7 @@ def status(folder: Path) -> RunStatus:
         verified_wanted=wanted["verification"],
         leaders=rank_leaders(proxy, verified),
         seconds=sum(map(_seconds, steps))
-        + _spent(anchors, [*proxy, *read_records(folder / CONTROL), *shortlist], verified),
+        + _spent(anchors, [*scores, *beside(baselines, scores), *shortlist], verified),
         table=table,
         charged=_spent(() if are_short else anchors, shortlist if is_looked_up else (), verified)
         if table
@@ -254,6 +258,17 @@ def taken_over(anchors: Sequence[Evaluation], verified: Sequence[Evaluation]) ->
         one
         for one in anchors
         if one.score is not None and (one.architecture_id, one.seed) in again
+    ]
+
+
+def beside(baselines: Sequence[Evaluation], scored: Sequence[Evaluation]) -> list[Evaluation]:
+    """Leave out what took no time of its own: sums, and copies of what other files have too."""
+    elsewhere = {(one.evaluator, one.architecture_id, one.seconds) for one in scored}
+    return [
+        one
+        for one in baselines
+        if one.evaluator not in FUSIONS
+        and (one.evaluator, one.architecture_id, one.seconds) not in elsewhere
     ]
 
 

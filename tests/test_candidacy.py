@@ -6,9 +6,8 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from nasgtn.candidacy import Pool, fused_records, rate
-from nasgtn.estimates import CALIBRATED, FUSED, WITHOUT
 from nasgtn.fusion import PARTS, calibrate, summed_log_ranks
-from nasgtn.records import Evaluation
+from nasgtn.records import CALIBRATED, FUSED, WITHOUT, Evaluation
 
 N = 40
 IDS = [f"a{index:02}" for index in range(N)]

@@ -81,6 +81,14 @@ def test_the_verification_of_an_anchor_counts_its_seconds_once(tmp_path: Path) -
     assert status(tmp_path).seconds == 2.0 + 2.0 + 2.0
 
 
+def test_scores_beside_the_search_count_and_sums_and_copies_of_them_do_not(tmp_path: Path) -> None:
+    write_config(tmp_path)
+    write_lines(tmp_path / "proxy.jsonl", [record("a")])
+    beside = [record("a"), record("b"), record("a", evaluator="naswot", seconds=0.25)]
+    write_lines(tmp_path / "baselines.jsonl", [*beside, record("a", evaluator="fused")])
+    assert status(tmp_path).seconds == 2.0 + 2.0 + 0.25
+
+
 def test_a_given_generator_needs_no_anchors(tmp_path: Path) -> None:
     write_config(tmp_path, generator="elsewhere")
     found = status(tmp_path)

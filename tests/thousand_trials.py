@@ -13,14 +13,13 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 from run_data import CONFUSION, make_run
 
-from nasgtn.candidacy import FUSIONS
 from nasgtn.configuration import config_from_mapping, environment, save_config, versions
 from nasgtn.data import DataConfig, load_splits
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.facts import ENVIRONMENT, TASK, VERSIONS
 from nasgtn.gtn import GtnConfig, train_generator
 from nasgtn.preparation import describe_task
-from nasgtn.records import Evaluation, write_records
+from nasgtn.records import FUSIONS, Evaluation, write_records
 from nasgtn.search.objective import ARCHITECTURE_ID, SCORE
 from nasgtn.spaces import Architecture, SearchSpace
 from nasgtn.spaces.catalogue import find_space

@@ -25,7 +25,7 @@ from nasgtn.comparison import (
 from nasgtn.configuration import config_tables, environment, pick_device, versions
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError
-from nasgtn.estimates import CALIBRATED, ENSEMBLE, FUSED, WITHOUT, Comparison
+from nasgtn.estimates import Comparison
 from nasgtn.evaluation import ZERO_COST, Evaluator, Named, TableTruth, TrainedTruth
 from nasgtn.evaluation.proxy import GtnProxy
 from nasgtn.fusion import MIN_LABELS, PARTS
@@ -33,7 +33,7 @@ from nasgtn.gtn import TrainedGenerator, load_generator
 from nasgtn.preparation import describe_task, load_truth
 from nasgtn.progress import Progress
 from nasgtn.randomness import derive_seed
-from nasgtn.records import Evaluation, read_records
+from nasgtn.records import CALIBRATED, ENSEMBLE, FUSED, WITHOUT, Evaluation, read_records
 from nasgtn.report.comparison import ComparisonData, render_comparison
 from nasgtn.spaces import SearchSpace
 

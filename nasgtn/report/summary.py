@@ -8,9 +8,6 @@ from statistics import fmean
 from typing import Any
 
 from nasgtn.estimates import (
-    CALIBRATED,
-    FUSED,
-    WITHOUT,
     Estimate,
     Gain,
     Known,
@@ -19,7 +16,7 @@ from nasgtn.estimates import (
     mean_scores,
     rung_estimates,
 )
-from nasgtn.records import Evaluation, or_lowest
+from nasgtn.records import CALIBRATED, FUSED, WITHOUT, Evaluation, or_lowest
 from nasgtn.report.classes import ClassResult, Confusion, class_results
 from nasgtn.report.data import RunData
 from nasgtn.report.foresight import Forecast, Truth, forecasts
