@@ -35,8 +35,8 @@ DATA = {"name": str(ROOT.parent / "shared/data/mnist.npz")}
 CONFIG = read_config(Path(__file__).with_suffix(".toml"), {"data": DATA})
 SPLITS = load_splits(CONFIG.data, seed=CONFIG.seed)
 SMALL = SPLITS.shrunk(CONFIG.gtn.image_size)
-FAMILIES = {"wide": (16, 200), "narrow": (8, 100), "long": (16, 600)}
-"""Width of the learners, and meta-steps: `long` is `wide` for longer."""
+FAMILIES = {"wide": (16, 200), "narrow": (8, 100), "long": (16, 600), "longer": (16, 1200)}
+"""Width of the learners, and meta-steps: `long` and `longer` are `wide` for longer."""
 META_RATES = {"pixels": 0.01}
 """Where images are learned as they are, a step of the generator's size would change nothing."""
 ROWS = (
