@@ -1,11 +1,11 @@
 """Measure what a search proposes where Optuna is told the proxy's score, or the fused one.
 
-    python scripts/search_scores.py                # four spaces, three generators each
+    python scripts/search_scores.py                # three spaces, three generators each
     python scripts/search_scores.py fashion_mlp    # this one
 
 Both searches of a generator have all else the same. On the two NAS benchmarks true accuracies are
 looked up, and generators are those that benchmark_ranking.py left, whose split of the images is
-that of seed 0. On the two others all is as `nasgtn search` has it by default, seeds 0 to 2: the
+that of seed 0. On the other all is as `nasgtn search` has it by default, seeds 0 to 2: the
 first search trains the generator, and what both proposed is trained afterwards. True accuracies
 choose nothing. Writes runs, which are not done again, and table.csv to
 results/benchmarks/search_scores/.
@@ -51,7 +51,6 @@ SPACES: dict[str, dict[str, Any]] = {
             "seconds": 7200.0,
         },
     },
-    "digits_convnet": {"space": {"name": "convnet"}},
     "fashion_mlp": {"data": FASHION, "space": {"name": "mlp"}},
 }
 KEPT = {"nasbench201": "nasbench201_one_cell", "nasbench_macro": "nasbench_macro"}

@@ -322,8 +322,9 @@ def test_printing_keeps_the_figures_on_the_paper(
 ) -> None:
     open_page(browser, tmp_path / "report.html", make_run(), 1280)
     widths = "return [...document.querySelectorAll('.main-svg')].map(svg => svg.clientWidth)"
+    drawn = WebDriverWait(browser, 30)  # Plotly draws again when what it is at is done
     browser.execute_script("dispatchEvent(new Event('beforeprint'))")
-    assert max(browser.execute_script(widths)) <= 640
+    drawn.until(lambda _: max(browser.execute_script(widths)) <= 640)
     browser.execute_script("dispatchEvent(new Event('afterprint'))")
-    assert max(browser.execute_script(widths)) > 640
+    drawn.until(lambda _: max(browser.execute_script(widths)) > 640)
     assert len(browser.execute_cdp_cmd("Page.printToPDF", {})["data"]) > 10_000
