@@ -44,7 +44,7 @@ ROWS = (
     *("narrow/batches_shuffled-0", "wide/real:64", "wide/real:128", "wide/real:256"),
     *("wide/full-1", "narrow/full-1", "narrow/none-1", "narrow/all_shuffled-1"),
     *("narrow/batches_shuffled-1", "narrow/pixels-0", "narrow/real-0", "narrow/real:32"),
-    *("wide/real:512", "wide/full-2", "long/full-0"),
+    *("wide/real:512", "wide/full-2", "long/full-0", "longer/full-0"),
 )
 RATES = (
     *(Rates(rate, falls=True) for rate in (0.025, 0.05, 0.1, 0.2, 0.4)),

@@ -89,7 +89,7 @@ def search(name: str, number: int, score: str) -> Run:
 
 
 def proposed(run: Run) -> dict[str, Evaluation]:
-    """Read the distinct architectures of a search, the first evaluation of each."""
+    """Read the distinct architectures of a search, with the first evaluation of each."""
     records = read_records(run.folder / "proxy.jsonl")
     return {one.architecture_id: one for one in reversed(records)}
 
@@ -97,12 +97,13 @@ def proposed(run: Run) -> dict[str, Evaluation]:
 def true_accuracies(run: Run, kept: Path) -> dict[str, float]:
     """Look the proposed architectures up, or train each of them once."""
     known = {one.architecture_id: one for one in read_records(kept)}
-    for name, one in proposed(run).items():
+    wanted = proposed(run)
+    for name, one in wanted.items():
         if name not in known:
             architecture = run.space.architecture(one.choices)
             known[name] = evaluate(run.truth, architecture, seed=0)
             append_record(kept, known[name])
-    return {name: known[name].score or 0.0 for name in proposed(run)}
+    return {name: known[name].score or 0.0 for name in wanted}
 
 
 def rows_of(name: str, number: int) -> list[Row]:
