@@ -24,7 +24,7 @@ from nasgtn.evaluation import Evaluator, Named, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.proxy import ProxyConfig, RealBudget, RealSteps
 from nasgtn.fusion import calibrate, summed_log_ranks, weightings
-from nasgtn.gtn import CHOICES, GtnConfig
+from nasgtn.gtn import ADAM, MUON, GtnConfig
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
 from nasgtn.ranking import spearman
@@ -52,6 +52,8 @@ RATES = (0.01, 0.02, 0.035, 0.05, 0.07, 0.1)
 rate is judged on how well that fits. They surround the optimiser's default of 0.05, and both ends
 ordered worse than the middle on digits (records in results/benchmarks/digits_convnet/)."""
 
+TUNED_OPTIMISERS = (MUON, ADAM)
+"""Those that `real:N` tries where the anchors choose the generator's."""
 TUNED_METRICS = ("soft_accuracy", "accuracy", "loss", "training_loss", "late_training_loss")
 """Scores that `real:N` tries where `proxy.metric` sets none: the generator learns its own."""
 
@@ -130,8 +132,8 @@ def make_estimator(
         space: Where the architectures come from.
         splits: Its test part is never read.
         config: How the proxy scores; `real:N` follows it.
-        gtn: Its batch size and size of the images hold for `real:N` too, and its optimiser; where
-            anchors choose that, the better one by the truth.
+        gtn: Its batch size, size of the images and options of the space hold for `real:N` too, and
+            its optimiser; where anchors choose that, the better one by the truth.
 
     Raises:
         UnknownNameError: There is no such estimator.
@@ -141,10 +143,10 @@ def make_estimator(
     if name.startswith("real:"):
         found = RealBudget.read(name, gtn.curriculum.batch_size)
         rate = found.learning_rate
-        small = splits.shrunk(gtn.image_size)
+        space, small = space.with_options(gtn.space_options), splits.shrunk(gtn.image_size)
         settings: dict[str | None, Evaluator] = {}
-        is_open = rate is None and gtn.choose_optimiser and gtn.inner_loop in CHOICES
-        rules = CHOICES if is_open else (gtn.inner_loop,)
+        is_open = rate is None and gtn.choose_optimiser and gtn.inner_loop in TUNED_OPTIMISERS
+        rules = TUNED_OPTIMISERS if is_open else (gtn.inner_loop,)
         for rule, one in product(rules, RATES if rate is None else (rate,)):
             steps = RealSteps(space, small, found._replace(learning_rate=one), config, rule)
             tag = "" if rule == rules[0] else f", {rule.optimiser}"

@@ -29,7 +29,7 @@ from nasgtn.gtn import load_generator
 from nasgtn.randomness import derive_seed
 from nasgtn.records import mend_lines
 from nasgtn.search import StudyPlace, check_storage, study_place
-from nasgtn.spaces import SearchSpace, hold_out
+from nasgtn.spaces import Choice, SearchSpace, hold_out
 from nasgtn.spaces.catalogue import find_space
 from nasgtn.task import Task
 
@@ -187,8 +187,11 @@ def _check_space(space: SearchSpace, task: Task, seed: int) -> None:
 def check_small(
     config: RunConfig, space: SearchSpace, task: Task, *, trains_shortly: bool = True
 ) -> None:
-    """Refuse a space that cannot be used on small images: the proxy's, or of short trainings."""
+    """Refuse a space that cannot be used as the proxy has it, or on images of short trainings."""
+    options = config.gtn.space_options
     _check_size(space, task, config.gtn.image_size, "gtn", seed=config.seed)
+    if options:
+        _check_options(space, task.shrunk(config.gtn.image_size), options, config.seed)
     if trains_shortly:
         _check_size(space, task, config.anchors.image_size, "anchors", seed=config.seed)
 
@@ -211,6 +214,25 @@ def _check_size(space: SearchSpace, task: Task, size: int, section: str, *, seed
     except InvalidSpaceError:
         pass  # a space may fail for some architectures; those cost their trials
     _check_space(space, small, seed)
+
+
+def _check_options(
+    space: SearchSpace, task: Task, options: Mapping[str, Choice], seed: int
+) -> None:
+    """Refuse options whose networks are not of the architectures that are searched, or fail."""
+    look_alikes = space.with_options(options)
+    try:
+        for draw in range(CHECKED_ARCHITECTURES):
+            choices = space.sample(derive_seed(seed, "look-alike", draw), task).choices
+            look_alikes.network(choices, task, seed=0)
+    except InvalidConfigError as error:
+        raise InvalidSpaceError(
+            f"architectures of search space {space.name!r} must not depend on its options, of "
+            f"which gtn.space_options sets {', '.join(options)}, but: {error}"
+        ) from error
+    except InvalidSpaceError:
+        pass
+    _check_space(look_alikes, task, seed)
 
 
 def load(folder: Path) -> Run:

@@ -344,4 +344,5 @@ def _real_steps(run: Run, generator: TrainedGenerator) -> Evaluator:
     small = run.splits.shrunk(generator.config.image_size)
     inner_loop = generator.config.inner_loop
     proxy = run.config.proxy.scored_by(generator.config.meta_training.rank_score)
-    return RealSteps(run.space, small, budget, proxy, inner_loop)
+    space = run.space.with_options(generator.config.space_options)
+    return RealSteps(space, small, budget, proxy, inner_loop)

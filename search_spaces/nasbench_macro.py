@@ -1,7 +1,7 @@
 """NAS-Bench-Macro: eight layers, each an identity or one of two MobileNetV2 blocks; 6,561 in all.
 
 With 32 channels the network is the benchmark's own, so that accuracies of its table hold for it;
-fewer channels make a quick look-alike.
+fewer channels make a quick look-alike (for the proxy alone: `--set gtn.space_options.channels=8`).
 
 Source: Su et al., "Prioritized Architecture Sampling with Monto-Carlo Tree Search", CVPR 2021;
 the block is that of Sandler et al., "MobileNetV2", CVPR 2018. To make a space of your own, copy

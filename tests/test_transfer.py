@@ -7,11 +7,17 @@ from statistics import fmean
 import pytest
 from scipy import stats
 
-from nasgtn.comparison import RATES, ComparisonConfig, Estimator, make_estimator
+from nasgtn.comparison import (
+    RATES,
+    TUNED_OPTIMISERS,
+    ComparisonConfig,
+    Estimator,
+    make_estimator,
+)
 from nasgtn.data import Splits
 from nasgtn.evaluation import Evaluator, Named
 from nasgtn.evaluation.proxy import ProxyConfig
-from nasgtn.gtn import CHOICES, GtnConfig
+from nasgtn.gtn import GtnConfig
 from nasgtn.randomness import derive_seed
 from nasgtn.records import read_records
 from nasgtn.spaces import Architecture, SearchSpace, families_by, only
@@ -87,7 +93,7 @@ def test_kept_evaluations_are_not_done_again_and_progress_names_the_family(
     assert ("tested on norm=none: real:4@0.02", 1, 3) in told
     kept = (tmp_path / "records.jsonl").read_text()
     n_kept = len(kept.splitlines())
-    assert n_kept == 2 * 3 * (1 + 1 + len(CHOICES) * len(RATES))
+    assert n_kept == 2 * 3 * (1 + 1 + len(TUNED_OPTIMISERS) * len(RATES))
     assert measure_transfer(rows[1:], truth, few, config) == first
     assert (tmp_path / "records.jsonl").read_text() == kept
     more = measure_transfer(rows, truth, few, config)

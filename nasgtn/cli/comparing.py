@@ -296,6 +296,7 @@ LATER = (
     ("proxy", "rungs"),
     ("gtn", "curriculum", "n_batches"),
     ("gtn", "choose_optimiser"),
+    ("gtn", "space_options"),
     ("anchors", "max_steps"),
     ("anchors", "image_size"),
 )

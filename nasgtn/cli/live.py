@@ -18,7 +18,7 @@ from nasgtn.status import Leader, leaders
 PATH = ("anchors", "meta-training", "search", "verification")
 """The stages of a run, in order."""
 INSIDE = {
-    "optimiser": "meta-training",
+    "protocol": "meta-training",
     "warm start": "meta-training",
     "reference": "search",
     "shortlist": "verification",

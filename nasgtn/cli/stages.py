@@ -42,6 +42,7 @@ def train_generator(out: Path, as_json: bool, quiet: bool, **values: object) -> 
     fields = {
         "folder": out,
         "optimiser": generator.config.inner_loop.optimiser,
+        "score": generator.config.meta_training.rank_score,
         "meta_steps": generator.meta_steps,
         "seconds": generator.seconds,
     }

@@ -12,8 +12,8 @@ from nasgtn.gtn.inner_loop import (
 )
 from nasgtn.gtn.learner import Learner
 from nasgtn.gtn.meta_training import MetaStep, MetaTraining, MetaTrainingConfig, Taught, teach
-from nasgtn.gtn.optimiser_choice import CHOICES, choose_inner_loop
 from nasgtn.gtn.optimisers import InnerLoopConfig
+from nasgtn.gtn.protocol import ADAM, CHOICES, MUON, Protocol, choose_protocol
 from nasgtn.gtn.scores import late_steps, soft_accuracy
 from nasgtn.gtn.synthesis import Gtn, SynthesisConfig
 from nasgtn.gtn.trained import GtnConfig, TrainedGenerator, load_generator, save_generator
@@ -21,7 +21,9 @@ from nasgtn.gtn.training import train_generator
 from nasgtn.gtn.warm_start import WarmStartConfig, warm_start
 
 __all__ = [
+    "ADAM",
     "CHOICES",
+    "MUON",
     "VARIANTS",
     "Curriculum",
     "CurriculumConfig",
@@ -34,13 +36,14 @@ __all__ = [
     "MetaStep",
     "MetaTraining",
     "MetaTrainingConfig",
+    "Protocol",
     "SynthesisConfig",
     "SyntheticData",
     "Taught",
     "TrainedGenerator",
     "Unrolled",
     "WarmStartConfig",
-    "choose_inner_loop",
+    "choose_protocol",
     "in_turn",
     "late_steps",
     "load_generator",

@@ -34,24 +34,37 @@ class Jury:
 
         Pairs of equal merit do not count; pairs of equal score count half. In [0, 1].
         """
+        return self.judge_by(gtn, (self.score,))[self.score]
+
+    def judge_by(self, gtn: Gtn, names: Sequence[str]) -> dict[str, float]:
+        """Judge by each of these scores of the same trainings."""
         anchors = [*self.held_out, *self.learned]
         with torch.no_grad():
             data = gtn.synthesise(torch_rng(derive_seed(self.seed, "synthesis")))
-        scores = torch.stack([self._score(gtn, data, anchor) for anchor in anchors])
-        merits = torch.tensor([anchor.score for anchor in anchors])
-        order = (scores[:, None] - scores).sign() * (merits[:, None] - merits).sign()
+        found = [self._scores(gtn, data, anchor, names) for anchor in anchors]
+        return {name: self._share([one[name] for one in found]) for name in names}
+
+    def _share(self, scores: Sequence[Tensor]) -> float:
+        found = torch.stack(list(scores))
+        merits = torch.tensor([anchor.score for anchor in (*self.held_out, *self.learned)])
+        order = (found[:, None] - found).sign() * (merits[:, None] - merits).sign()
         counted = (merits[:, None] != merits).triu(diagonal=1)
         counted[len(self.held_out) :] = False
         return float((1 + order[counted]).mean() / 2) if counted.any() else 0.5
 
     @torch.no_grad()
-    def _score(self, gtn: Gtn, data: SyntheticData, anchor: Evaluation) -> Tensor:
+    def _scores(
+        self, gtn: Gtn, data: SyntheticData, anchor: Evaluation, names: Sequence[str]
+    ) -> dict[str, Tensor]:
         network = self.space.network(
             anchor.choices, gtn.task, seed=derive_seed(self.seed, "jury", anchor.architecture_id)
         )
         learner = Learner(network.to(self.probe.images.device), owned=True)
         end = unroll(learner, learner.initial, data, gtn.config.inner_loop)
-        if self.score == "late_training_loss":
-            return -end.losses[late_steps(len(data.images))].mean().cpu()
-        logits = learner.logits(end.parameters[len(data.images)], self.probe.images)
-        return soft_accuracy(logits, self.probe.labels).cpu()
+        found = {}
+        if "late_training_loss" in names:
+            found["late_training_loss"] = -end.losses[late_steps(len(data.images))].mean().cpu()
+        if "soft_accuracy" in names:
+            logits = learner.logits(end.parameters[len(data.images)], self.probe.images)
+            found["soft_accuracy"] = soft_accuracy(logits, self.probe.labels).cpu()
+        return found

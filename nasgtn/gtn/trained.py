@@ -22,6 +22,7 @@ from nasgtn.gtn.optimisers import InnerLoopConfig
 from nasgtn.gtn.synthesis import Gtn, SynthesisConfig
 from nasgtn.gtn.warm_start import WarmStartConfig
 from nasgtn.randomness import derive_seed, torch_rng
+from nasgtn.spaces import Choice
 from nasgtn.task import Task
 from nasgtn.validation import validated
 
@@ -38,13 +39,19 @@ class GtnConfig:
     image_size: int = 16
     """Longer side, in pixels, of the images that generator and proxy work on: larger real ones are
     shrunk to it, and candidates are built for it. 0: as they are. Verification never shrinks."""
+    space_options: dict[str, Choice] = field(default_factory=dict)
+    """Keyword arguments of the space's `build` that generator and proxy work with, beside and
+    before those of `space.options`: `{n_cells = 2}` makes small look-alikes of deep networks.
+    Anchors, verification and scores without training keep the real ones."""
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
     inner_loop: InnerLoopConfig = field(default_factory=InnerLoopConfig)
     choose_optimiser: bool = True
-    """Take Adam in place of Muon where it orders the anchors better (eight or more) after as many
-    steps on real images; only where `inner_loop` is as by default. A trained generator's
-    `inner_loop` says what was chosen."""
+    """Let the anchors (eight or more) choose how learners are trained and scored: by what orders
+    them best after as many steps on real images. Muon or Adam and the score after learning, or
+    Adam or slow Muon and the training loss in the end (see `nasgtn.gtn.protocol`). Only where
+    `inner_loop` is as by default; a `rank_score` that is not is kept. A trained generator's
+    `inner_loop` and `rank_score` say what was chosen."""
     warm_start: WarmStartConfig = field(default_factory=WarmStartConfig)
     meta_training: MetaTrainingConfig = field(default_factory=MetaTrainingConfig)
 

@@ -12,8 +12,7 @@ from torch import Tensor
 from nasgtn.artefacts import META_CHECKPOINT, META_TRAINING, write_text
 from nasgtn.data import Splits
 from nasgtn.gtn.meta_training import MetaStep, MetaTraining
-from nasgtn.gtn.optimiser_choice import CHOICES, choose_inner_loop
-from nasgtn.gtn.optimisers import InnerLoopConfig
+from nasgtn.gtn.protocol import CHOICES, Protocol, choose_protocol
 from nasgtn.gtn.selection import Jury
 from nasgtn.gtn.synthesis import Gtn
 from nasgtn.gtn.trained import (
@@ -48,11 +47,10 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
 ) -> TrainedGenerator:
     """Train a generator whose synthetic batches teach the networks of `space`.
 
-    Learns from the training part alone. The optimiser of the learners is chosen first, see
-    `choose_inner_loop`. Where there are anchors, the generator also learns to
-    make them score in the order of their merits; some of them are held out and choose, by their
-    scores on real images (validation ones first), which state is kept, and when to stop. Runs on
-    the device of `splits`.
+    Learns from the training part alone. How learners are trained and scored is chosen first, see
+    `choose_protocol`. Where there are anchors, the generator also learns to make them score in the
+    order of their merits; some of them are held out and choose, by their scores on real images
+    (validation ones first), which state is kept, and when to stop. Runs on the device of `splits`.
 
     Args:
         space: Learners are networks of its random architectures, but for those held out.
@@ -72,7 +70,7 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
     """
     start = time.perf_counter()
     task = splits.task.shrunk(config.image_size)
-    space = hold_out(space, config.meta_training.hold_out, task)
+    space = hold_out(space.with_options(config.space_options), config.meta_training.hold_out, task)
     anchor_seconds = sum(anchor.seconds for anchor in anchors)
     anchors = [
         one
@@ -80,26 +78,26 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
         if (space.accepts is None or space.accepts(one.choices)) and space.runs(one.choices, task)
     ]
     train = splits.train.resized(task.height, task.width)
-    meta = config.meta_training
-    n_held_out = round(len(anchors) * meta.held_out_anchors)
+    n_held_out = round(len(anchors) * config.meta_training.held_out_anchors)
     probe = splits.probe(JURY_IMAGES).resized(task.height, task.width)
     log = _Log(folder)
     checkpoint = log.checkpoint()
-    inner_loop = (
+    protocol = (
         CHOICES[int(checkpoint["choice"])]
         if "choice" in checkpoint
-        else choose_inner_loop(
+        else choose_protocol(
             config,
             space,
             task,
             train,
             probe,
             anchors,
-            seed=derive_seed(seed, "optimiser"),
+            seed=derive_seed(seed, "protocol"),
             progress=progress,
         )
     )
-    config = replace(config, inner_loop=inner_loop)
+    meta = replace(config.meta_training, rank_score=protocol.score)
+    config = replace(config, inner_loop=protocol.inner_loop, meta_training=meta)
     gtn = Gtn(task, config.synthesis, seed=derive_seed(seed, "gtn")).to(train.images.device)
     training = MetaTraining(
         gtn,
@@ -133,7 +131,7 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
         note = "skipped" if running is None else f"meta-loss {running:.3f}{best.note}"
         progress("meta-training", training.n_done, meta.n_meta_steps, note)
         if is_due and training.n_done < meta.n_meta_steps:
-            log.save(training, best, inner_loop, spent + time.perf_counter() - start)
+            log.save(training, best, protocol, spent + time.perf_counter() - start)
     trained = TrainedGenerator(
         gtn=gtn,
         config=config,
@@ -208,13 +206,13 @@ class _Log:
                 file.write(json.dumps(asdict(step)) + "\n")
 
     def save(
-        self, training: MetaTraining, best: _Best, inner_loop: InnerLoopConfig, seconds: float
+        self, training: MetaTraining, best: _Best, protocol: Protocol, seconds: float
     ) -> None:
         if self._checkpoint is not None:
             state = {**training.state(), **best.state()}
             state["seconds"] = torch.tensor(seconds, dtype=torch.float64)
-            if inner_loop in CHOICES:
-                state["choice"] = torch.tensor(CHOICES.index(inner_loop))
+            if protocol in CHOICES:
+                state["choice"] = torch.tensor(CHOICES.index(protocol))
             write_tensors(self._checkpoint, state)
 
     def checkpoint(self) -> dict[str, Tensor]:

@@ -55,8 +55,8 @@ class RunData:
     learning_rates: Sequence[float] = ()
     """Of the inner loop, one a step, as learned."""
     momenta: Sequence[float] = ()
-    optimiser: str = ""
-    """Of the inner loop, as set or as the anchors chose."""
+    protocol: str = ""
+    """How learners are trained and scored, as set or as the anchors chose: `adam at 0.02 ...`."""
     audit: Audit | None = None
     """Of the synthetic data, where it was made."""
     gaps: Sequence[str] = ()

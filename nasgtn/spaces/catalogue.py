@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
-from nasgtn.errors import InvalidConfigError, InvalidSpaceError, NasgtnError, UnknownNameError
+from nasgtn.errors import InvalidSpaceError, NasgtnError, UnknownNameError
 from nasgtn.spaces.choices import Choice
 from nasgtn.spaces.space import SearchSpace
 
@@ -43,10 +43,7 @@ def find_space(name: str, options: Mapping[str, Choice] | None = None) -> Search
         space = _space_of(_import(where, name), name, attribute or "build")
     else:
         raise UnknownNameError.of("search space", name, BUILT_IN)
-    if options:
-        _check_options(space, options)
-        space = space.with_options(options)
-    return space
+    return space.with_options(options) if options else space
 
 
 def _load_file(path: Path) -> ModuleType:
@@ -107,15 +104,3 @@ def _space_of(module: ModuleType, name: str, attribute: str) -> SearchSpace:
         parse=getattr(module, "parse", None) if is_whole else None,
         summary=lines[0] if lines else "",
     )
-
-
-def _check_options(space: SearchSpace, options: Mapping[str, Choice]) -> None:
-    parameters = list(inspect.signature(space.build).parameters.values())
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return
-    known = [parameter.name for parameter in parameters[2:]]
-    for option in options:
-        if not known:
-            raise InvalidConfigError(f"search space {space.name!r} has no options, got {option!r}")
-        if option not in known:
-            raise UnknownNameError.of(f"option of search space {space.name!r}", option, known)

@@ -1,6 +1,7 @@
 """SearchSpace: proposes architectures, names them, and builds their networks."""
 
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import nn
 
-from nasgtn.errors import InvalidConfigError, InvalidSpaceError, NasgtnError
+from nasgtn.errors import InvalidConfigError, InvalidSpaceError, NasgtnError, UnknownNameError
 from nasgtn.randomness import derive_seed, seeded
 from nasgtn.spaces.choices import Choice, Choices, FixedTrial, RandomTrial, RecordingTrial, Trial
 from nasgtn.task import Task
@@ -54,7 +55,12 @@ class SearchSpace:
     """Where given, the space is the part of a larger one that it samples from."""
 
     def with_options(self, options: Mapping[str, Choice]) -> "SearchSpace":
-        """Make the same space with further options of `build`."""
+        """Make the same space with further options of `build`.
+
+        Raises:
+            InvalidConfigError: `build` does not take them.
+        """
+        self._check_options(options)
         return replace(self, options={**self.options, **options})
 
     def propose(self, trial: Trial, task: Task) -> Architecture:
@@ -201,6 +207,19 @@ class SearchSpace:
                 failure = failure or error
         assert failure is not None
         raise failure
+
+    def _check_options(self, options: Mapping[str, Choice]) -> None:
+        parameters = list(inspect.signature(self.build).parameters.values())
+        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            return
+        known = [parameter.name for parameter in parameters[2:]]
+        for option in options:
+            if not known:
+                raise InvalidConfigError(
+                    f"search space {self.name!r} has no options, got {option!r}"
+                )
+            if option not in known:
+                raise UnknownNameError.of(f"option of search space {self.name!r}", option, known)
 
     def _check_output(self, network: nn.Module, task: Task, seed: int) -> None:
         try:

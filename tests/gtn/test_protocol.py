@@ -1,4 +1,4 @@
-"""The anchors choose the learners' optimiser."""
+"""The anchors choose how learners are trained and scored."""
 
 from dataclasses import replace
 from functools import partial
@@ -15,7 +15,8 @@ from nasgtn.gtn import (
     Gtn,
     GtnConfig,
     InnerLoopConfig,
-    choose_inner_loop,
+    Protocol,
+    choose_protocol,
     train_generator,
     warm_start,
 )
@@ -40,22 +41,22 @@ def anchors(tiny_space: SearchSpace, toy_splits: Splits) -> list[Evaluation]:
 
 def choose(
     config: GtnConfig, space: SearchSpace, splits: Splits, anchors: list[Evaluation]
-) -> InnerLoopConfig:
-    return choose_inner_loop(
+) -> Protocol:
+    return choose_protocol(
         config, space, splits.task, splits.train, splits.probe(64), anchors, seed=SEED
     )
 
 
 def as_scored(
-    by: InnerLoopConfig,
+    by: Protocol,
     config: GtnConfig,
     space: SearchSpace,
     splits: Splits,
     anchors: list[Evaluation],
 ) -> list[Evaluation]:
-    """Give the anchors merits in the order in which training by this optimiser scores them."""
+    """Give the anchors merits in the order in which training by this protocol scores them."""
     curriculum = replace(config.curriculum, variant="real")
-    synthesis = replace(config.synthesis, curriculum=curriculum, inner_loop=by)
+    synthesis = replace(config.synthesis, curriculum=curriculum, inner_loop=by.inner_loop)
     gtn = Gtn(splits.task, synthesis, seed=derive_seed(SEED, "images"))
     rng = torch_rng(derive_seed(SEED, "images"))
     warm_start(gtn, splits.train, config.warm_start, rng)
@@ -66,7 +67,7 @@ def as_scored(
             probe=splits.probe(64),
             learned=(),
             held_out=[replace(one, score=float(place)) for place, one in enumerate(pair)],
-            score=config.meta_training.rank_score,
+            score=by.score,
             seed=derive_seed(SEED, "jury"),
         )
         second = jury.judge(gtn)
@@ -75,12 +76,16 @@ def as_scored(
     return [replace(one, score=won[one.architecture_id]) for one in anchors]
 
 
-def test_the_optimiser_whose_order_is_that_of_the_merits_is_chosen(
-    config: GtnConfig, tiny_space: SearchSpace, toy_splits: Splits, anchors: list[Evaluation]
+@pytest.mark.parametrize("best", CHOICES, ids=str)
+def test_the_protocol_whose_order_is_that_of_the_merits_is_chosen(
+    best: Protocol,
+    config: GtnConfig,
+    tiny_space: SearchSpace,
+    toy_splits: Splits,
+    anchors: list[Evaluation],
 ) -> None:
-    for one in CHOICES:
-        merited = as_scored(one, config, tiny_space, toy_splits, anchors)
-        assert choose(config, tiny_space, toy_splits, merited) == one
+    merited = as_scored(best, config, tiny_space, toy_splits, anchors)
+    assert choose(config, tiny_space, toy_splits, merited) == best
 
 
 def test_what_the_user_set_and_what_few_anchors_cannot_tell_stays(
@@ -92,26 +97,51 @@ def test_what_the_user_set_and_what_few_anchors_cannot_tell_stays(
         replace(config, choose_optimiser=False),
         replace(config, inner_loop=InnerLoopConfig(learning_rate=0.01)),
     ):
-        assert choose(kept, tiny_space, toy_splits, merited) == kept.inner_loop
+        given = Protocol(kept.inner_loop, kept.meta_training.rank_score)
+        assert choose(kept, tiny_space, toy_splits, merited) == given
 
 
-def test_a_trained_generator_says_which_optimiser_was_chosen(
+def test_a_score_that_the_user_set_is_kept_when_an_optimiser_is_chosen(
+    config: GtnConfig, tiny_space: SearchSpace, toy_splits: Splits, anchors: list[Evaluation]
+) -> None:
+    meta = replace(config.meta_training, rank_score="late_training_loss")
+    for best in (CHOICES[0]._replace(score=meta.rank_score), *CHOICES[2:]):
+        merited = as_scored(best, config, tiny_space, toy_splits, anchors)
+        chosen = choose(replace(config, meta_training=meta), tiny_space, toy_splits, merited)
+        assert chosen == best
+
+
+def test_the_loss_on_a_batch_counts_where_it_is_clearly_better_alone(
+    config: GtnConfig,
+    tiny_space: SearchSpace,
+    toy_splits: Splits,
+    anchors: list[Evaluation],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    merited = as_scored(CHOICES[2], config, tiny_space, toy_splits, anchors)
+    assert choose(config, tiny_space, toy_splits, merited) == CHOICES[2]
+    monkeypatch.setattr("nasgtn.gtn.protocol.MARGIN", 1.0)
+    assert choose(config, tiny_space, toy_splits, merited) in CHOICES[:2]
+
+
+def test_a_trained_generator_says_which_protocol_was_chosen(
     config: GtnConfig, tiny_space: SearchSpace, toy_splits: Splits, anchors: list[Evaluation]
 ) -> None:
     seen: list[str] = []
 
     def listen(stage: str, done: int, total: int, note: str = "") -> None:
-        if stage == "optimiser":
+        if stage == "protocol":
             seen.append(note)
 
+    merited = as_scored(CHOICES[3], config, tiny_space, toy_splits, anchors)
     trained = train_generator(
-        tiny_space, toy_splits, config, seed=0, anchors=anchors, progress=listen
+        tiny_space, toy_splits, config, seed=0, anchors=merited, progress=listen
     )
-    shares = [float(note.split("orders ")[1].split(" ")[0]) for note in seen]
-    assert len(shares) == len(CHOICES)
-    assert trained.config.inner_loop in CHOICES
-    if shares[0] != shares[1]:
-        assert trained.config.inner_loop == CHOICES[shares.index(max(shares))]
+    assert len(seen) == 3
+    for one in CHOICES:
+        assert sum(f"{one}: " in note for note in seen) == 1
+    meta = trained.config.meta_training
+    assert Protocol(trained.config.inner_loop, meta.rank_score) in CHOICES
     assert trained.gtn.config.inner_loop == trained.config.inner_loop
 
 
@@ -146,8 +176,8 @@ def test_a_training_that_goes_on_does_not_choose_again(
     )
     with pytest.raises(StoppedError):
         train()
-    n_chosen = seen.count("optimiser")
+    n_chosen = seen.count("protocol")
     trained = train()
-    assert n_chosen == seen.count("optimiser") == len(CHOICES)
+    assert n_chosen == seen.count("protocol") == 3
     whole = train_generator(tiny_space, toy_splits, config, seed=0, anchors=anchors)
     assert trained.config == whole.config
