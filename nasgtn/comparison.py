@@ -143,7 +143,8 @@ def make_estimator(
     if name.startswith("real:"):
         found = RealBudget.read(name, gtn.curriculum.batch_size)
         rate = found.learning_rate
-        space, small = space.with_options(gtn.space_options), splits.shrunk(gtn.image_size)
+        space = space.with_options(space.options_of_proxy(gtn.space_options))
+        small = splits.shrunk(gtn.image_size)
         settings: dict[str | None, Evaluator] = {}
         is_open = rate is None and gtn.choose_optimiser and gtn.inner_loop in TUNED_OPTIMISERS
         rules = TUNED_OPTIMISERS if is_open else (gtn.inner_loop,)

@@ -188,7 +188,7 @@ def check_small(
     config: RunConfig, space: SearchSpace, task: Task, *, trains_shortly: bool = True
 ) -> None:
     """Refuse a space that cannot be used as the proxy has it, or on images of short trainings."""
-    options = config.gtn.space_options
+    options = space.options_of_proxy(config.gtn.space_options)
     _check_size(space, task, config.gtn.image_size, "gtn", seed=config.seed)
     if options:
         _check_options(space, task.shrunk(config.gtn.image_size), options, config.seed)

@@ -143,7 +143,9 @@ def run_data(folder: Path) -> RunData:
 def _protocol(config: GtnConfig) -> str:
     """Say in words how learners are trained and scored, and what stands for the real networks."""
     protocol = Protocol(config.inner_loop, config.meta_training.rank_score)
-    options = ", ".join(f"{name} = {value}" for name, value in config.space_options.items())
+    options = ", ".join(
+        f"{name} = {value}" for name, value in (config.space_options or {}).items()
+    )
     return f"{protocol}" + (f", as look-alikes with {options}" if options else "")
 
 

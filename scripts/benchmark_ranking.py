@@ -68,11 +68,11 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     "nasbench_macro": (
         *(*CIFAR, "--space", "nasbench_macro", "--architectures", 100),
         *("--set", f"truth.table={DATA}/nasbench_macro_cifar10.csv.gz:test_acc_mean", *CHARGE),
-        *("--estimators", f"{OURS},real:8/1@0.005,real:16@0.025,real:64@0.05,{FREE}"),
+        *("--estimators", f"{OURS},real:8/1@0.0025,real:16@0.025,real:64@0.05,{FREE}"),
         *(*ANCHORS, *FITTING),
         *("--set", "space.options.channels=8", "--set", "gtn.image_size=16"),
         *("--set", "gtn.curriculum.n_steps=8", "--set", "gtn.curriculum.n_batches=1"),
-        *(*MUON, "--set", "gtn.inner_loop.learning_rate=0.005"),  # one batch, memorised slowly
+        *(*MUON, "--set", "gtn.inner_loop.learning_rate=0.0025"),  # one batch, memorised slowly
         *("--set", "gtn.meta_training.n_meta_steps=60", "--set", "proxy.n_seeds=2"),
     ),
 }

@@ -1,8 +1,8 @@
 """NAS-Bench-201: a cell of four nodes and six edges, five operations an edge, 15,625 cells.
 
 The network is the benchmark's own with the default options (16 channels, 5 cells a stage), so
-that accuracies of its table hold for it; fewer channels and cells make a quick look-alike (for
-the proxy alone: `--set gtn.space_options.n_cells=2`).
+that accuracies of its table hold for it; fewer channels and cells make a quick look-alike, as the
+proxy has it.
 
 Source: Dong and Yang, "NAS-Bench-201", ICLR 2020 (section 2). To make a space of your own, copy
 this file, change `build`, and pass the file's path as the space.
@@ -18,6 +18,7 @@ from nasgtn.spaces import Choice, Choices, Trial
 from nasgtn.task import Task
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+proxy_options = {"n_cells": 2}
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """Source and target of each edge, in the order of the official string; node 0 is the input."""
 

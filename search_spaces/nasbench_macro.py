@@ -1,7 +1,7 @@
 """NAS-Bench-Macro: eight layers, each an identity or one of two MobileNetV2 blocks; 6,561 in all.
 
 With 32 channels the network is the benchmark's own, so that accuracies of its table hold for it;
-fewer channels make a quick look-alike (for the proxy alone: `--set gtn.space_options.channels=8`).
+fewer channels make a quick look-alike, as the proxy has it.
 
 Source: Su et al., "Prioritized Architecture Sampling with Monto-Carlo Tree Search", CVPR 2021;
 the block is that of Sandler et al., "MobileNetV2", CVPR 2018. To make a space of your own, copy
@@ -14,6 +14,7 @@ from nasgtn.errors import InvalidConfigError
 from nasgtn.spaces import Choice, Choices, Trial
 from nasgtn.task import Task
 
+proxy_options = {"channels": 8}
 STAGES = (2, 3, 3)
 """Layers of each stage; the first layer of a stage halves the size and doubles the channels."""
 N_LAYERS = sum(STAGES)

@@ -1,4 +1,4 @@
-"""`gtn.space_options`: generator and proxy work with look-alikes, everything else does not."""
+"""Generator and proxy work with look-alikes of the networks, everything else does not."""
 
 from pathlib import Path
 
@@ -7,15 +7,20 @@ from command_line import QUICK, write_toy_archive
 from safetensors.torch import load_file
 
 from nasgtn.cli.main import run as command_line
+from nasgtn.errors import InvalidSpaceError
 from nasgtn.evaluation import evaluate
 from nasgtn.evaluation.proxy import GtnProxy
 from nasgtn.gtn import load_generator
 from nasgtn.preparation import load
 from nasgtn.records import read_records
+from nasgtn.spaces.catalogue import find_space
 
 DEEP_SPACE = '''"""Hidden layers, more of them or fewer; a network of few may lack a choice."""
 
 from torch import nn
+
+
+proxy_options = {"n_layers": 1}
 
 
 def build(trial, task, *, n_layers=3, asks=False):
@@ -47,7 +52,7 @@ def given(material: Path, *settings: str) -> tuple[str, ...]:
 @pytest.fixture(scope="module")
 def run_folder(material: Path) -> Path:
     folder = material / "run"
-    args = given(material, "gtn.space_options.n_layers=1", "gtn.image_size=6")
+    args = given(material, "gtn.image_size=6")
     few = ("--trials", "4", "--verify", "1", "--control", "1")
     assert command_line(["search", *args, *few, "--run", str(folder)]) == 0
     return folder
@@ -85,6 +90,20 @@ def test_anchors_and_verified_are_real_networks(run_folder: Path) -> None:
     assert len(files) == 1 + 3
     for file in files:
         assert len(load_file(file)) == 2 * (1 + 3 + 1)
+
+
+def test_what_the_user_sets_goes_before_what_the_space_proposes(material: Path) -> None:
+    space = find_space(str(material / "deep.py"))
+    assert space.options_of_proxy(None) == {"n_layers": 1}
+    assert space.options_of_proxy({}) == {}
+    assert space.options_of_proxy({"n_layers": 2}) == {"n_layers": 2}
+    assert space.with_options({"n_layers": 5}).options_of_proxy(None) == {}
+
+
+def test_options_that_are_no_table_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text("proxy_options = 3\nbuild = print\n")
+    with pytest.raises(InvalidSpaceError, match="must map names to values, got 3"):
+        find_space(str(tmp_path / "odd.py"))
 
 
 @pytest.mark.parametrize(

@@ -314,7 +314,7 @@ def settings_of(config: "RunConfig", truth: str | None, splits: Splits) -> dict[
         table: dict[str, Any] = tables
         for key in path:
             table = table[key]
-        if not table[name]:
+        if table[name] in (None, 0, ()):
             del table[name]
     anchors = {"truth_of_anchors": _table_settings(config)} if config.truth.table else {}
     return {**_truth_settings(config, truth, splits), **tables, **anchors}

@@ -39,10 +39,11 @@ class GtnConfig:
     image_size: int = 16
     """Longer side, in pixels, of the images that generator and proxy work on: larger real ones are
     shrunk to it, and candidates are built for it. 0: as they are. Verification never shrinks."""
-    space_options: dict[str, Choice] = field(default_factory=dict)
+    space_options: dict[str, Choice] | None = None
     """Keyword arguments of the space's `build` that generator and proxy work with, beside and
     before those of `space.options`: `{n_cells = 2}` makes small look-alikes of deep networks.
-    Anchors, verification and scores without training keep the real ones."""
+    Anchors, verification and scores without training keep the real ones. None: what the space's
+    file proposes (`proxy_options`), but for what `space.options` sets."""
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
     inner_loop: InnerLoopConfig = field(default_factory=InnerLoopConfig)

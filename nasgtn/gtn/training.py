@@ -70,7 +70,8 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
     """
     start = time.perf_counter()
     task = splits.task.shrunk(config.image_size)
-    space = hold_out(space.with_options(config.space_options), config.meta_training.hold_out, task)
+    options = space.options_of_proxy(config.space_options)
+    space = hold_out(space.with_options(options), config.meta_training.hold_out, task)
     anchor_seconds = sum(anchor.seconds for anchor in anchors)
     anchors = [
         one
@@ -92,12 +93,14 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
             train,
             probe,
             anchors,
-            seed=derive_seed(seed, "protocol"),
+            seed=derive_seed(seed, "optimiser"),
             progress=progress,
         )
     )
     meta = replace(config.meta_training, rank_score=protocol.score)
-    config = replace(config, inner_loop=protocol.inner_loop, meta_training=meta)
+    config = replace(
+        config, space_options=options, inner_loop=protocol.inner_loop, meta_training=meta
+    )
     gtn = Gtn(task, config.synthesis, seed=derive_seed(seed, "gtn")).to(train.images.device)
     training = MetaTraining(
         gtn,

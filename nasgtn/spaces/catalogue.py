@@ -1,6 +1,7 @@
 """Finds a search space: a built-in name, the path of a Python file, or package.module:attribute.
 
-A space's module defines `build`, and may define `canonical`, `describe` and `parse`.
+A space's module defines `build`, and may define `canonical`, `describe`, `parse` and
+`proxy_options`.
 """
 
 import importlib
@@ -94,6 +95,12 @@ def _space_of(module: ModuleType, name: str, attribute: str) -> SearchSpace:
             f"search space {name!r} must define {attribute}(trial, task), found {what}"
         )
     is_whole = attribute == "build"  # what else the module defines belongs to its `build` alone
+    proxy_options = getattr(module, "proxy_options", {}) if is_whole else {}
+    if not isinstance(proxy_options, Mapping):
+        raise InvalidSpaceError(
+            f"proxy_options of search space {name!r} must map names to values, "
+            f"got {proxy_options!r}"
+        )
     documented = module if is_whole else found
     lines = (inspect.getdoc(documented) or "").strip().splitlines()
     return SearchSpace(
@@ -102,5 +109,6 @@ def _space_of(module: ModuleType, name: str, attribute: str) -> SearchSpace:
         canonical=getattr(module, "canonical", None) if is_whole else None,
         describe=getattr(module, "describe", None) if is_whole else None,
         parse=getattr(module, "parse", None) if is_whole else None,
+        proxy_options=proxy_options,
         summary=lines[0] if lines else "",
     )

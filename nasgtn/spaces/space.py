@@ -35,7 +35,8 @@ class Architecture:
 class SearchSpace:
     """A set of architectures, defined by the function that builds their networks.
 
-    A user's file defines `build`, and may define `canonical`, `describe` and `parse`.
+    A user's file defines `build`, and may define `canonical`, `describe`, `parse` and
+    `proxy_options`.
     """
 
     name: str
@@ -49,6 +50,9 @@ class SearchSpace:
     """Reads what `describe` writes, where the space can."""
     options: Mapping[str, Choice] = field(default_factory=dict)
     """Keyword arguments of `build`: the same architectures, larger or smaller networks."""
+    proxy_options: Mapping[str, Choice] = field(default_factory=dict)
+    """Options that the proxy's networks have unless a user sets others: smaller look-alikes, which
+    a few steps can tell apart."""
     summary: str = ""
     """First line of the space's documentation."""
     accepts: Callable[[Choices], bool] | None = None
@@ -62,6 +66,17 @@ class SearchSpace:
         """
         self._check_options(options)
         return replace(self, options={**self.options, **options})
+
+    def options_of_proxy(self, wanted: Mapping[str, Choice] | None) -> dict[str, Choice]:
+        """Say which further options the proxy's networks have.
+
+        Args:
+            wanted: None: `proxy_options`, but for those that are set for all networks.
+        """
+        if wanted is not None:
+            return dict(wanted)
+        own = self.proxy_options.items()
+        return {name: value for name, value in own if name not in self.options}
 
     def propose(self, trial: Trial, task: Task) -> Architecture:
         """Let `trial` choose an architecture.
