@@ -27,9 +27,9 @@ FITTING = (  # anchors are ordered by how well a learner fits the last synthetic
 )
 
 MUON = ("--set", "gtn.choose_optimiser=false")
-SGD = (
-    *("--set", "gtn.inner_loop.optimiser=sgd", "--set", "gtn.inner_loop.relative=false"),
-    *("--set", "gtn.inner_loop.learning_rate=0.1", "--set", "gtn.inner_loop.momentum=0.9"),
+ADAM = (
+    *("--set", "gtn.inner_loop.optimiser=adam", "--set", "gtn.inner_loop.learning_rate=0.02"),
+    *("--set", "gtn.inner_loop.momentum=0.7"),
 )
 A_BATCH_A_STEP = ("--set", "gtn.curriculum.n_batches=0", *MUON)
 CHARGE = ("--set", "truth.seconds=7200")  # stated rate: two hours a training in a table
@@ -51,9 +51,16 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
         *("--set", "gtn.curriculum.n_steps=32", *A_BATCH_A_STEP),
     ),
     "nasbench201": (
-        *(*CELLS, *SGD, "--set", "space.options.n_cells=2"),
-        *("--estimators", f"{OURS},real:24/1@0.1,real:24@0.1,{FREE}"),
-        *("--set", "gtn.curriculum.n_steps=24", "--set", "proxy.n_seeds=2"),
+        *(
+            *CELLS,
+            *ADAM,
+            "--set",
+            "space.options.n_cells=2",
+            "--set",
+            "gtn.space_options.n_cells=3",
+        ),
+        *("--estimators", f"{OURS},real:16/1@0.02,real:16@0.02,{FREE}"),
+        *("--set", "gtn.curriculum.n_steps=16", "--set", "proxy.n_seeds=2"),
         *("--set", "gtn.curriculum.n_batches=1", "--set", "gtn.curriculum.batch_size=256"),
         *("--set", "gtn.meta_training.rank_weight=1000"),  # the order, and nothing else
         *("--set", "gtn.meta_training.n_meta_steps=10", "--set", "gtn.meta_training.save_every=5"),
