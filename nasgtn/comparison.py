@@ -24,7 +24,7 @@ from nasgtn.evaluation import Evaluator, Named, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.proxy import ProxyConfig, RealBudget, RealSteps
 from nasgtn.fusion import calibrate, summed_log_ranks, weightings
-from nasgtn.gtn import ADAM, MUON, GtnConfig
+from nasgtn.gtn import ADAM, CHOICES, MUON, GtnConfig
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
 from nasgtn.ranking import spearman
@@ -47,13 +47,13 @@ GENERATED = ("gtn", ENSEMBLE, FUSED, CALIBRATED)
 ESTIMATORS = (*GENERATED, "real:N", "real:N@RATE", "real:N/B", "real:N/B@RATE", *ZERO_COST)
 """Names of the estimators; N is a number of steps on real batches, B of different ones, which
 come in turn, RATE their learning rate. Without RATE the best of `RATES` counts."""
-RATES = (0.01, 0.02, 0.035, 0.05, 0.07, 0.1)
+RATES = (0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.07, 0.1)
 """Learning rates that `real:N` tries: the generator learned its own, and an opponent of one fixed
 rate is judged on how well that fits. They surround the optimiser's default of 0.05, and both ends
 ordered worse than the middle on digits (records in results/benchmarks/digits_convnet/)."""
 
 TUNED_OPTIMISERS = (MUON, ADAM)
-"""Those that `real:N` tries where the anchors choose the generator's."""
+"""Those that `real:N` tries where the anchors choose the generator's, each at all `RATES`."""
 TUNED_METRICS = ("soft_accuracy", "accuracy", "loss", "training_loss", "late_training_loss")
 """Scores that `real:N` tries where `proxy.metric` sets none: the generator learns its own."""
 
@@ -146,7 +146,8 @@ def make_estimator(
         space = space.with_options(space.options_of_proxy(gtn.space_options))
         small = splits.shrunk(gtn.image_size)
         settings: dict[str | None, Evaluator] = {}
-        is_open = rate is None and gtn.choose_optimiser and gtn.inner_loop in TUNED_OPTIMISERS
+        is_chosen = gtn.inner_loop in [one.inner_loop for one in CHOICES]
+        is_open = rate is None and gtn.choose_optimiser and is_chosen
         rules = TUNED_OPTIMISERS if is_open else (gtn.inner_loop,)
         for rule, one in product(rules, RATES if rate is None else (rate,)):
             steps = RealSteps(space, small, found._replace(learning_rate=one), config, rule)

@@ -226,10 +226,11 @@ def environment(device: torch.device) -> dict[str, str]:
 
 
 def _merged(values: Table, overrides: Table) -> dict[str, Any]:
+    """Set what is given inside of tables too; an empty table takes the place of another."""
     merged = dict(values)
     for name, value in overrides.items():
         inner = merged.get(name)
-        both_tables = isinstance(value, Mapping) and isinstance(inner, Mapping)
+        both_tables = isinstance(value, Mapping) and value and isinstance(inner, Mapping)
         merged[name] = _merged(inner, value) if both_tables else value  # type: ignore[arg-type]
     return merged
 

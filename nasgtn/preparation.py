@@ -22,14 +22,20 @@ from nasgtn.configuration import (
 )
 from nasgtn.data import Splits
 from nasgtn.data.sources import load_splits
-from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, InvalidSpaceError
+from nasgtn.errors import (
+    ArtefactError,
+    InvalidConfigError,
+    InvalidDataError,
+    InvalidSpaceError,
+    NasgtnError,
+)
 from nasgtn.evaluation import ChargedTable, Evaluator, Truth, TruthConfig, evaluate, make_truth
 from nasgtn.facts import ENVIRONMENT, TASK, VERSIONS, read_facts
 from nasgtn.gtn import load_generator
 from nasgtn.randomness import derive_seed
 from nasgtn.records import mend_lines
 from nasgtn.search import StudyPlace, check_storage, study_place
-from nasgtn.spaces import Choice, SearchSpace, hold_out
+from nasgtn.spaces import Choice, FixedTrial, SearchSpace, hold_out
 from nasgtn.spaces.catalogue import find_space
 from nasgtn.task import Task
 
@@ -68,13 +74,17 @@ def prepare(config: RunConfig, folder: Path) -> Run:
     _check_space(space, splits.task, config.seed)
     has_such_shortlist = config.verification.shortlist > 0 and not config.shortlist_is_its_own
     trains_shortly = config.generator is None or has_such_shortlist
-    check_small(config, space, splits.task, trains_shortly=trains_shortly)
+    gtn = config.gtn
+    if config.generator is not None:
+        is_copied = (folder / GENERATOR_CONFIG).exists()
+        given = folder if is_copied else Path(config.generator)
+        gtn = load_generator(given, task=splits.task).config
+        gtn = replace(gtn, space_options=gtn.space_options or {})
+        check_steps(config.proxy, gtn)
+    check_small(replace(config, gtn=gtn), space, splits.task, trains_shortly=trains_shortly)
     if config.generator is None:  # what leaves nothing is refused here
         hold_out(space, config.gtn.meta_training.hold_out, splits.task)
         config.gtn.curriculum.different_batches(splits.task.n_classes)
-    elif not (folder / GENERATOR_CONFIG).exists():
-        generator = load_generator(Path(config.generator), task=splits.task)
-        check_steps(config.proxy, generator.config)
     splits = splits.to(device)
     short = config.truth.short
     run = Run(
@@ -220,19 +230,29 @@ def _check_options(
     space: SearchSpace, task: Task, options: Mapping[str, Choice], seed: int
 ) -> None:
     """Refuse options whose networks are not of the architectures that are searched, or fail."""
-    look_alikes = space.with_options(options)
+    named = ", ".join(f"{name} = {value}" for name, value in options.items())
     try:
+        look_alikes = space.with_options(options)
         for draw in range(CHECKED_ARCHITECTURES):
-            choices = space.sample(derive_seed(seed, "look-alike", draw), task).choices
-            look_alikes.network(choices, task, seed=0)
-    except InvalidConfigError as error:
+            _check_choices(space, look_alikes, task, derive_seed(seed, "look-alike", draw))
+        _check_space(look_alikes, task, seed)
+    except NasgtnError as error:
         raise InvalidSpaceError(
-            f"architectures of search space {space.name!r} must not depend on its options, of "
-            f"which gtn.space_options sets {', '.join(options)}, but: {error}"
+            f"search space {space.name!r} must be usable with {named}, as the proxy has it "
+            f"(gtn.space_options, the space's file, or the generator), but: {error}"
         ) from error
+
+
+def _check_choices(space: SearchSpace, look_alikes: SearchSpace, task: Task, seed: int) -> None:
+    """Refuse look-alikes that ask for other choices: the proxy would not see those left out."""
+    try:
+        wanted = space.sample(seed, task).choices
+        asked = look_alikes.propose(FixedTrial(wanted), task).choices
     except InvalidSpaceError:
-        pass
-    _check_space(look_alikes, task, seed)
+        return  # a space may fail for some architectures; those cost their trials
+    if asked != wanted:
+        left_out = ", ".join(sorted(wanted.keys() - asked.keys()))
+        raise InvalidSpaceError(f"its networks must depend on all choices, but not on {left_out}")
 
 
 def load(folder: Path) -> Run:

@@ -35,7 +35,7 @@ from nasgtn.errors import ArtefactError, NasgtnError
 from nasgtn.facts import ENVIRONMENT, TASK, VERSIONS, read_facts
 from nasgtn.findings import read_audit
 from nasgtn.fusion import PARTS
-from nasgtn.gtn import GtnConfig, Protocol, SyntheticData, TrainedGenerator, load_generator
+from nasgtn.gtn import SyntheticData, TrainedGenerator, in_words, load_generator
 from nasgtn.ranking import Agreement
 from nasgtn.records import Evaluation, read_records
 from nasgtn.report import RunData, summarise
@@ -133,20 +133,11 @@ def run_data(folder: Path) -> RunData:
         },
         learning_rates=synthetic.learning_rates.tolist() if synthetic else (),
         momenta=synthetic.momenta.tolist() if synthetic else (),
-        protocol=_protocol(generator.config) if generator else "",
+        protocol=in_words(generator.config) if generator else "",
         audit=read_audit(folder),
         latency_ms=_read_latency(folder),
         confusion=_read_confusion(folder),
     )
-
-
-def _protocol(config: GtnConfig) -> str:
-    """Say in words how learners are trained and scored, and what stands for the real networks."""
-    protocol = Protocol(config.inner_loop, config.meta_training.rank_score)
-    options = ", ".join(
-        f"{name} = {value}" for name, value in (config.space_options or {}).items()
-    )
-    return f"{protocol}" + (f", as look-alikes with {options}" if options else "")
 
 
 def run_result(folder: Path) -> RunResult:

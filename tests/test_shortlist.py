@@ -11,7 +11,7 @@ from command_line import QUICK, TINY_SPACE, write_tiny_table, write_toy_archive
 from nasgtn.cli.comparing import settings_of
 from nasgtn.cli.main import run as command_line
 from nasgtn.data.sources import load_splits
-from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidSpaceError
+from nasgtn.errors import InvalidConfigError, InvalidSpaceError
 from nasgtn.pipeline import config_from_mapping, resume, run_data, verify
 from nasgtn.preparation import prepare
 from nasgtn.records import Evaluation, read_records
@@ -268,29 +268,24 @@ def test_a_space_that_cannot_use_small_images_is_refused_before_any_training(
     assert not (tmp_path / "generator" / "anchors.jsonl").exists()
 
 
-@pytest.mark.parametrize(
-    ("settings", "error"),
-    [
-        ({"gtn": {"image_size": 2}}, InvalidSpaceError),
-        ({"anchors": {"max_steps": 1, "image_size": 2}}, ArtefactError),  # none is trained
-    ],
-)
-def test_a_given_generator_and_a_shortlist_of_its_own_leave_the_proxys_images_to_check(
-    settings: dict[str, dict[str, object]], error: type[Exception], tmp_path: Path
+def test_images_of_anchors_are_not_checked_where_none_is_trained(
+    folder: Path, tmp_path: Path
 ) -> None:
     write_toy_archive(tmp_path / "toy.npz")
     (tmp_path / "pooled.py").write_text(POOLED_SPACE)
     config = config_from_mapping(
         {
-            "generator": str(tmp_path / "nowhere"),
+            "generator": str(folder),
             "data": {"name": str(tmp_path / "toy.npz")},
             "space": {"name": str(tmp_path / "pooled.py")},
             "verification": {"shortlist": 8, "shortlist_steps": 9},
-            **settings,
+            "gtn": {"image_size": 2},
+            "anchors": {"max_steps": 1, "image_size": 2},
         }
     )
-    with pytest.raises(error):
-        prepare(config, tmp_path / "run")
+    prepare(config, tmp_path / "run")
+    with pytest.raises(InvalidSpaceError):
+        prepare(replace(config, generator=None), tmp_path / "run")
 
 
 @pytest.mark.parametrize(

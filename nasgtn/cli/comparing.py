@@ -29,7 +29,7 @@ from nasgtn.estimates import Comparison
 from nasgtn.evaluation import ZERO_COST, Evaluator, Named, TableTruth, TrainedTruth
 from nasgtn.evaluation.proxy import GtnProxy
 from nasgtn.fusion import MIN_LABELS, PARTS
-from nasgtn.gtn import TrainedGenerator, load_generator
+from nasgtn.gtn import CHOICES, MUON, TrainedGenerator, load_generator
 from nasgtn.preparation import describe_task, load_truth
 from nasgtn.progress import Progress
 from nasgtn.randomness import derive_seed
@@ -296,7 +296,6 @@ LATER = (
     ("proxy", "rungs"),
     ("gtn", "curriculum", "n_batches"),
     ("gtn", "choose_optimiser"),
-    ("gtn", "space_options"),
     ("anchors", "max_steps"),
     ("anchors", "image_size"),
 )
@@ -314,10 +313,16 @@ def settings_of(config: "RunConfig", truth: str | None, splits: Splits) -> dict[
         table: dict[str, Any] = tables
         for key in path:
             table = table[key]
-        if table[name] in (None, 0, ()):
+        if not table[name]:
             del table[name]
+    gtn, chosen = config.gtn, {}
+    if gtn.choose_optimiser and gtn.inner_loop == MUON:
+        chosen = {"protocols": [str(one) for one in CHOICES]}
+    tables["gtn"]["space_options"] = space_of(config).options_of_proxy(gtn.space_options)
+    if not tables["gtn"]["space_options"]:  # newer too
+        del tables["gtn"]["space_options"]
     anchors = {"truth_of_anchors": _table_settings(config)} if config.truth.table else {}
-    return {**_truth_settings(config, truth, splits), **tables, **anchors}
+    return {**_truth_settings(config, truth, splits), **tables, **chosen, **anchors}
 
 
 def _table_settings(config: "RunConfig") -> dict[str, object]:

@@ -35,14 +35,14 @@ file_type = click.Path(path_type=Path, exists=True, dir_okay=False)
 def train_generator(out: Path, as_json: bool, quiet: bool, **values: object) -> None:
     """Train a generator alone, for `rank` and `search`."""
     from nasgtn.cli.generators import train_into
+    from nasgtn.gtn import in_words
 
     config = run_config(values)
     with stoppable("the same command"), shown(is_quiet=quiet) as progress:
         generator = train_into(config, out, progress=progress)
     fields = {
         "folder": out,
-        "optimiser": generator.config.inner_loop.optimiser,
-        "score": generator.config.meta_training.rank_score,
+        "protocol": in_words(generator.config),
         "meta_steps": generator.meta_steps,
         "seconds": generator.seconds,
     }

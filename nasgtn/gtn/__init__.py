@@ -13,7 +13,7 @@ from nasgtn.gtn.inner_loop import (
 from nasgtn.gtn.learner import Learner
 from nasgtn.gtn.meta_training import MetaStep, MetaTraining, MetaTrainingConfig, Taught, teach
 from nasgtn.gtn.optimisers import InnerLoopConfig
-from nasgtn.gtn.protocol import ADAM, CHOICES, MUON, Protocol, choose_protocol
+from nasgtn.gtn.protocol import ADAM, CHOICES, MUON, TrainingProtocol, choose_protocol, in_words
 from nasgtn.gtn.scores import late_steps, soft_accuracy
 from nasgtn.gtn.synthesis import Gtn, SynthesisConfig
 from nasgtn.gtn.trained import GtnConfig, TrainedGenerator, load_generator, save_generator
@@ -36,15 +36,16 @@ __all__ = [
     "MetaStep",
     "MetaTraining",
     "MetaTrainingConfig",
-    "Protocol",
     "SynthesisConfig",
     "SyntheticData",
     "Taught",
     "TrainedGenerator",
+    "TrainingProtocol",
     "Unrolled",
     "WarmStartConfig",
     "choose_protocol",
     "in_turn",
+    "in_words",
     "late_steps",
     "load_generator",
     "save_generator",

@@ -18,7 +18,7 @@ from nasgtn.spaces import SearchSpace
 from nasgtn.task import Task
 
 
-class Protocol(NamedTuple):
+class TrainingProtocol(NamedTuple):
     """An optimiser, and the score that its trainings end in."""
 
     inner_loop: InnerLoopConfig
@@ -30,15 +30,24 @@ class Protocol(NamedTuple):
         return f"{optimiser} at {rate:g}, scored by {self.score.replace('_', ' ')}"
 
 
+def in_words(config: GtnConfig) -> str:
+    """Say how learners are trained and scored, and which look-alikes stand for real networks."""
+    protocol = TrainingProtocol(config.inner_loop, config.meta_training.rank_score)
+    options = ", ".join(
+        f"{name} = {value}" for name, value in (config.space_options or {}).items()
+    )
+    return f"{protocol}" + (f", as look-alikes with {options}" if options else "")
+
+
 MUON = InnerLoopConfig()
 ADAM = InnerLoopConfig(optimiser="adam", learning_rate=0.02, momentum=0.7)
 SLOW = InnerLoopConfig(learning_rate=0.005)
 LEARNING, FITTING = SCORES
 CHOICES = (
-    Protocol(MUON, LEARNING),
-    Protocol(ADAM, LEARNING),
-    Protocol(ADAM, FITTING),
-    Protocol(SLOW, FITTING),
+    TrainingProtocol(MUON, LEARNING),
+    TrainingProtocol(ADAM, LEARNING),
+    TrainingProtocol(ADAM, FITTING),
+    TrainingProtocol(SLOW, FITTING),
 )
 """The first one stands where all order alike, or nothing can be told. Shallow networks show what
 they are worth by what they learn in a few steps; deep ones with shortcuts, which learn nothing so
@@ -60,13 +69,13 @@ def choose_protocol(  # noqa: PLR0913 - what it reads, and how
     *,
     seed: int,
     progress: Progress = silent,
-) -> Protocol:
+) -> TrainingProtocol:
     """Train the anchors on *real* batches in each way; take the one that orders them best.
 
-    As many steps and batches as the curriculum has, and the score that the proxy will have; what
-    counts is the share of pairs in the order of their merits. Which way suits depends on the kind
-    of networks far more than on the images: shallow convolutions want Muon, perceptrons Adam, deep
-    residual networks the loss on the batch.
+    As many steps and batches as the curriculum has, and the score that the proxy will have unless
+    `proxy.metric` sets another; what counts is the share of pairs in the order of their merits.
+    Which way suits depends on the kind of networks far more than on the images: shallow
+    convolutions want Muon, perceptrons Adam, deep residual networks the loss on the batch.
 
     Args:
         config: What is chosen for. An optimiser of its own is kept, and so is a score.
@@ -79,7 +88,7 @@ def choose_protocol(  # noqa: PLR0913 - what it reads, and how
         progress: Told after each training of the anchors.
     """
     score = config.meta_training.rank_score
-    given = Protocol(config.inner_loop, score)
+    given = TrainingProtocol(config.inner_loop, score)
     if not config.choose_optimiser or config.inner_loop != MUON or len(anchors) < MIN_ANCHORS:
         return given
     choices = CHOICES if score == LEARNING else [one._replace(score=score) for one in CHOICES]
@@ -93,15 +102,17 @@ def choose_protocol(  # noqa: PLR0913 - what it reads, and how
     )
     curriculum = replace(config.curriculum, variant="real")
     inner_loops = list(dict.fromkeys(one.inner_loop for one in choices))
-    shares: dict[Protocol, float] = {}
+    shares: dict[TrainingProtocol, float] = {}
     for number, inner_loop in enumerate(inner_loops, start=1):
         synthesis = replace(config.synthesis, curriculum=curriculum, inner_loop=inner_loop)
         gtn = Gtn(task, synthesis, seed=derive_seed(seed, "images")).to(train.images.device)
         warm_start(gtn, train, config.warm_start, torch_rng(derive_seed(seed, "images")))
         scores = {one.score for one in choices if one.inner_loop == inner_loop}
         found = jury.judge_by(gtn, sorted(scores))
-        shares |= {Protocol(inner_loop, name): share for name, share in found.items()}
-        note = "; ".join(f"{Protocol(inner_loop, name)}: {found[name]:.2f}" for name in found)
+        shares |= {TrainingProtocol(inner_loop, name): share for name, share in found.items()}
+        note = "; ".join(
+            f"{TrainingProtocol(inner_loop, name)}: {found[name]:.2f}" for name in found
+        )
         progress("protocol", number, len(inner_loops), f"anchors' pairs in order by {note}")
     usual = max((one for one in choices if one.score == score), key=shares.__getitem__)
     other = max(choices, key=shares.__getitem__)

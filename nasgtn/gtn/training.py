@@ -12,7 +12,7 @@ from torch import Tensor
 from nasgtn.artefacts import META_CHECKPOINT, META_TRAINING, write_text
 from nasgtn.data import Splits
 from nasgtn.gtn.meta_training import MetaStep, MetaTraining
-from nasgtn.gtn.protocol import CHOICES, Protocol, choose_protocol
+from nasgtn.gtn.protocol import CHOICES, TrainingProtocol, choose_protocol
 from nasgtn.gtn.selection import Jury
 from nasgtn.gtn.synthesis import Gtn
 from nasgtn.gtn.trained import (
@@ -84,8 +84,8 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
     log = _Log(folder)
     checkpoint = log.checkpoint()
     protocol = (
-        CHOICES[int(checkpoint["choice"])]
-        if "choice" in checkpoint
+        CHOICES[int(checkpoint["protocol"])]
+        if "protocol" in checkpoint
         else choose_protocol(
             config,
             space,
@@ -209,13 +209,13 @@ class _Log:
                 file.write(json.dumps(asdict(step)) + "\n")
 
     def save(
-        self, training: MetaTraining, best: _Best, protocol: Protocol, seconds: float
+        self, training: MetaTraining, best: _Best, protocol: TrainingProtocol, seconds: float
     ) -> None:
         if self._checkpoint is not None:
             state = {**training.state(), **best.state()}
             state["seconds"] = torch.tensor(seconds, dtype=torch.float64)
             if protocol in CHOICES:
-                state["choice"] = torch.tensor(CHOICES.index(protocol))
+                state["protocol"] = torch.tensor(CHOICES.index(protocol))
             write_tensors(self._checkpoint, state)
 
     def checkpoint(self) -> dict[str, Tensor]:

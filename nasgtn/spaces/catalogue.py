@@ -96,10 +96,13 @@ def _space_of(module: ModuleType, name: str, attribute: str) -> SearchSpace:
         )
     is_whole = attribute == "build"  # what else the module defines belongs to its `build` alone
     proxy_options = getattr(module, "proxy_options", {}) if is_whole else {}
-    if not isinstance(proxy_options, Mapping):
+    if not isinstance(proxy_options, Mapping) or not all(
+        isinstance(option, str) and isinstance(value, bool | int | float | str)
+        for option, value in proxy_options.items()
+    ):
         raise InvalidSpaceError(
-            f"proxy_options of search space {name!r} must map names to values, "
-            f"got {proxy_options!r}"
+            f"proxy_options of search space {name!r} must map names to numbers, texts or truth "
+            f"values, got {proxy_options!r}"
         )
     documented = module if is_whole else found
     lines = (inspect.getdoc(documented) or "").strip().splitlines()
