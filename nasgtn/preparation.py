@@ -199,9 +199,10 @@ def check_small(
 ) -> None:
     """Refuse a space that cannot be used as the proxy has it, or on images of short trainings."""
     options = space.options_of_proxy(config.gtn.space_options)
-    _check_size(space, task, config.gtn.image_size, "gtn", seed=config.seed)
     if options:
-        _check_options(space, task.shrunk(config.gtn.image_size), options, config.seed)
+        _check_options(space, task, options, config.seed)
+    look_alikes = space.with_options(options)
+    _check_size(look_alikes, task, config.gtn.image_size, "gtn", seed=config.seed)
     if trains_shortly:
         _check_size(space, task, config.anchors.image_size, "anchors", seed=config.seed)
 
