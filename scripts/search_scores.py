@@ -37,7 +37,7 @@ FASHION = {"name": f"{DATA}/fashion_mnist.npz", "image_size": 14, "max_images": 
 SPACES: dict[str, dict[str, Any]] = {
     "nasbench201": {
         "data": CIFAR,
-        "space": {"name": "nasbench201", "options": {"channels": 16, "n_cells": 2}},
+        "space": {"name": "nasbench201", "options": {"channels": 16, "n_cells": 1}},
         "truth": {
             "table": f"{DATA}/nasbench201_cifar10.csv.gz:cifar10_test_200ep",
             "seconds": 7200.0,
@@ -53,8 +53,8 @@ SPACES: dict[str, dict[str, Any]] = {
     },
     "fashion_mlp": {"data": FASHION, "space": {"name": "mlp"}},
 }
-KEPT = "nasbench201", "nasbench_macro"
-"""Spaces whose generators are kept, in results/benchmarks/."""
+KEPT = {"nasbench201": "nasbench201_one_cell", "nasbench_macro": "nasbench_macro"}
+"""Where the generators of a space are kept, in results/benchmarks/."""
 GENERATORS = ("generator", "generator-1", "generator-2")
 SCORES = ("gtn", "fused")
 TRIALS = 96
@@ -68,7 +68,7 @@ def search(name: str, number: int, score: str) -> Run:
     first, folder = (OUT / f"{name}-{number}-{each}" for each in (SCORES[0], score))
     generator: Path | None
     if name in KEPT:
-        (generator,) = (BENCHMARKS / name).glob(f"*.{GENERATORS[number]}")
+        (generator,) = (BENCHMARKS / KEPT[name]).glob(f"*.{GENERATORS[number]}")
         seed = 0
     else:
         generator, seed = None if folder == first else first, number
