@@ -133,7 +133,7 @@ def run_data(folder: Path) -> RunData:
         },
         learning_rates=synthetic.learning_rates.tolist() if synthetic else (),
         momenta=synthetic.momenta.tolist() if synthetic else (),
-        protocol=in_words(generator.config) if generator else "",
+        protocol=in_words(generator.config, config.proxy.metric) if generator else "",
         audit=read_audit(folder),
         latency_ms=_read_latency(folder),
         confusion=_read_confusion(folder),

@@ -30,9 +30,14 @@ class TrainingProtocol(NamedTuple):
         return f"{optimiser} at {rate:g}, scored by {self.score.replace('_', ' ')}"
 
 
-def in_words(config: GtnConfig) -> str:
-    """Say how learners are trained and scored, and which look-alikes stand for real networks."""
-    protocol = TrainingProtocol(config.inner_loop, config.meta_training.rank_score)
+def in_words(config: GtnConfig, score: str | None = None) -> str:
+    """Say how learners are trained and scored, and which look-alikes stand for real networks.
+
+    Args:
+        config: Of a trained generator.
+        score: What the proxy is scored by in place of the generator's own.
+    """
+    protocol = TrainingProtocol(config.inner_loop, score or config.meta_training.rank_score)
     options = ", ".join(
         f"{name} = {value}" for name, value in (config.space_options or {}).items()
     )
