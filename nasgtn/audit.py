@@ -70,7 +70,7 @@ def audit(
     if not synthetic.images.isfinite().all():
         raise ArtefactError("the generator must make finite images, but some are not")
     splits = splits.shrunk(trained.config.image_size)
-    space = space.with_options(trained.config.space_options or {})
+    space = trained.look_alikes(space)
     lessons = []
     for index in range(N_NETWORKS):
         stream = derive_seed(seed, "audit", index)

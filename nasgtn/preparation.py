@@ -79,7 +79,6 @@ def prepare(config: RunConfig, folder: Path) -> Run:
         is_copied = (folder / GENERATOR_CONFIG).exists()
         given = folder if is_copied else Path(config.generator)
         gtn = load_generator(given, task=splits.task).config
-        gtn = replace(gtn, space_options=gtn.space_options or {})
         check_steps(config.proxy, gtn)
     check_small(replace(config, gtn=gtn), space, splits.task, trains_shortly=trains_shortly)
     if config.generator is None:  # what leaves nothing is refused here

@@ -344,5 +344,4 @@ def _real_steps(run: Run, generator: TrainedGenerator) -> Evaluator:
     small = run.splits.shrunk(generator.config.image_size)
     inner_loop = generator.config.inner_loop
     proxy = run.config.proxy.scored_by(generator.config.meta_training.rank_score)
-    space = run.space.with_options(generator.config.space_options or {})
-    return RealSteps(space, small, budget, proxy, inner_loop)
+    return RealSteps(generator.look_alikes(run.space), small, budget, proxy, inner_loop)

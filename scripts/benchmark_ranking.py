@@ -51,14 +51,8 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
         *("--set", "gtn.curriculum.n_steps=32", *A_BATCH_A_STEP),
     ),
     "nasbench201": (
-        *(
-            *CELLS,
-            *ADAM,
-            "--set",
-            "space.options.n_cells=2",
-            "--set",
-            "gtn.space_options.n_cells=3",
-        ),
+        *(*CELLS, *ADAM),
+        *("--set", "space.options.n_cells=2", "--set", "gtn.space_options.n_cells=3"),
         *("--estimators", f"{OURS},real:16/1@0.02,real:16@0.02,{FREE}"),
         *("--set", "gtn.curriculum.n_steps=16", "--set", "proxy.n_seeds=2"),
         *("--set", "gtn.curriculum.n_batches=1", "--set", "gtn.curriculum.batch_size=256"),

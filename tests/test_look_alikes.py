@@ -1,5 +1,6 @@
 """Generator and proxy work with look-alikes of the networks, everything else does not."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from command_line import QUICK, write_toy_archive
 from safetensors.torch import load_file
 
+from nasgtn.artefacts import GENERATOR_CONFIG, GENERATOR_WEIGHTS
 from nasgtn.cli.comparing import settings_of
 from nasgtn.cli.main import run as command_line
 from nasgtn.comparison import make_estimator
@@ -148,6 +150,17 @@ def test_a_generator_brings_its_look_alikes_along(
     error = capsys.readouterr().err
     assert "must be usable with n_layers = 1, as the proxy has it" in error
     assert not (tmp_path / "other").exists()
+
+
+def test_a_generator_that_knows_no_options_had_none(run_folder: Path, tmp_path: Path) -> None:
+    task = load(run_folder).splits.task
+    for name in (GENERATOR_CONFIG, GENERATOR_WEIGHTS):
+        shutil.copy(run_folder / name, tmp_path)
+    text = (tmp_path / GENERATOR_CONFIG).read_text()
+    older = text.replace("[gtn.space_options]\nn_layers = 1\n", "")
+    assert older != text
+    (tmp_path / GENERATOR_CONFIG).write_text(older)
+    assert load_generator(tmp_path, task=task).config.space_options == {}
 
 
 def test_anchors_and_verified_are_real_networks(run_folder: Path) -> None:

@@ -11,7 +11,7 @@ from command_line import QUICK, TINY_SPACE, write_tiny_table, write_toy_archive
 from nasgtn.cli.comparing import settings_of
 from nasgtn.cli.main import run as command_line
 from nasgtn.data.sources import load_splits
-from nasgtn.errors import InvalidConfigError, InvalidSpaceError
+from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidSpaceError
 from nasgtn.pipeline import config_from_mapping, resume, run_data, verify
 from nasgtn.preparation import prepare
 from nasgtn.records import Evaluation, read_records
@@ -284,8 +284,28 @@ def test_images_of_anchors_are_not_checked_where_none_is_trained(
         }
     )
     prepare(config, tmp_path / "run")
+    with pytest.raises(ArtefactError):
+        prepare(replace(config, generator=str(tmp_path / "nowhere")), tmp_path / "run")
     with pytest.raises(InvalidSpaceError):
         prepare(replace(config, generator=None), tmp_path / "run")
+
+
+def test_a_given_generator_leaves_its_images_to_check(tmp_path: Path) -> None:
+    write_toy_archive(tmp_path / "toy.npz")
+    for name, text in (("pooled.py", POOLED_SPACE), ("tiny.py", TINY_SPACE)):
+        (tmp_path / name).write_text(text)
+    small = ("--dataset", str(tmp_path / "toy.npz"), "--set", "gtn.image_size=3")
+    trained = ("--space", str(tmp_path / "tiny.py"), "--out", str(tmp_path / "generator"))
+    assert command_line(["train-generator", *small, *QUICK, "--quiet", *trained]) == 0
+    config = config_from_mapping(
+        {
+            "generator": str(tmp_path / "generator"),
+            "data": {"name": str(tmp_path / "toy.npz")},
+            "space": {"name": str(tmp_path / "pooled.py")},
+        }
+    )
+    with pytest.raises(InvalidSpaceError):
+        prepare(config, tmp_path / "run")
 
 
 @pytest.mark.parametrize(

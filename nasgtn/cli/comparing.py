@@ -29,7 +29,7 @@ from nasgtn.estimates import Comparison
 from nasgtn.evaluation import ZERO_COST, Evaluator, Named, TableTruth, TrainedTruth
 from nasgtn.evaluation.proxy import GtnProxy
 from nasgtn.fusion import MIN_LABELS, PARTS
-from nasgtn.gtn import CHOICES, MUON, TrainedGenerator, load_generator
+from nasgtn.gtn import CHOICES, TrainedGenerator, load_generator
 from nasgtn.preparation import describe_task, load_truth
 from nasgtn.progress import Progress
 from nasgtn.randomness import derive_seed
@@ -296,6 +296,7 @@ LATER = (
     ("proxy", "rungs"),
     ("gtn", "curriculum", "n_batches"),
     ("gtn", "choose_optimiser"),
+    ("gtn", "space_options"),
     ("anchors", "max_steps"),
     ("anchors", "image_size"),
 )
@@ -309,18 +310,15 @@ def settings_of(config: "RunConfig", truth: str | None, splits: Splits) -> dict[
     Neither the estimators nor how many architectures are part of it.
     """
     tables = {name: asdict(getattr(config, name)) for name in ("anchors", "gtn", "proxy")}
+    options = space_of(config).options_of_proxy(config.gtn.space_options)
+    tables["gtn"]["space_options"] = options  # what None stands for is the space's to say
     for *path, name in LATER:
         table: dict[str, Any] = tables
         for key in path:
             table = table[key]
         if not table[name]:
             del table[name]
-    gtn, chosen = config.gtn, {}
-    if gtn.choose_optimiser and gtn.inner_loop == MUON:
-        chosen = {"protocols": [str(one) for one in CHOICES]}
-    tables["gtn"]["space_options"] = space_of(config).options_of_proxy(gtn.space_options)
-    if not tables["gtn"]["space_options"]:  # newer too
-        del tables["gtn"]["space_options"]
+    chosen = {"protocols": [str(one) for one in CHOICES]} if config.gtn.lets_choose else {}
     anchors = {"truth_of_anchors": _table_settings(config)} if config.truth.table else {}
     return {**_truth_settings(config, truth, splits), **tables, **chosen, **anchors}
 

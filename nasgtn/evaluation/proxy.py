@@ -148,7 +148,7 @@ class GtnProxy:
     ) -> "GtnProxy":
         """Make the proxy of a trained generator, scored on the real images of `splits`."""
         return cls(
-            space.with_options(trained.config.space_options or {}),
+            trained.look_alikes(space),
             splits.task,
             trained.synthesise(),
             splits.probe(config.n_images),

@@ -94,7 +94,7 @@ def choose_protocol(  # noqa: PLR0913 - what it reads, and how
     """
     score = config.meta_training.rank_score
     given = TrainingProtocol(config.inner_loop, score)
-    if not config.choose_optimiser or config.inner_loop != MUON or len(anchors) < MIN_ANCHORS:
+    if not config.lets_choose or len(anchors) < MIN_ANCHORS:
         return given
     choices = CHOICES if score == LEARNING else [one._replace(score=score) for one in CHOICES]
     jury = Jury(

@@ -22,7 +22,7 @@ from nasgtn.gtn.optimisers import InnerLoopConfig
 from nasgtn.gtn.synthesis import Gtn, SynthesisConfig
 from nasgtn.gtn.warm_start import WarmStartConfig
 from nasgtn.randomness import derive_seed, torch_rng
-from nasgtn.spaces import Choice
+from nasgtn.spaces import Choice, SearchSpace
 from nasgtn.task import Task
 from nasgtn.validation import validated
 
@@ -61,6 +61,11 @@ class GtnConfig:
             raise InvalidConfigError(f"gtn.image_size must be at least 0, got {self.image_size}")
 
     @property
+    def lets_choose(self) -> bool:
+        """Whether anchors may choose how learners are trained and scored."""
+        return self.choose_optimiser and self.inner_loop == InnerLoopConfig()
+
+    @property
     def synthesis(self) -> SynthesisConfig:
         return SynthesisConfig(
             generator=self.generator, curriculum=self.curriculum, inner_loop=self.inner_loop
@@ -85,6 +90,10 @@ class TrainedGenerator:
     @property
     def task(self) -> Task:
         return self.gtn.task
+
+    def look_alikes(self, space: SearchSpace) -> SearchSpace:
+        """Make the space as the generator knows it: with the options that it was trained with."""
+        return space.with_options(self.config.space_options or {})
 
     @property
     def n_batches(self) -> int:
@@ -137,7 +146,8 @@ def load_generator(
         found = facts["format"]
         if found != FORMAT:
             raise ArtefactError(f"{path} must be of format {FORMAT}, but is of format {found}")
-        config = validated(GtnConfig, facts["gtn"])
+        # One that knows nothing of options had none, whatever its space proposes today.
+        config = validated(GtnConfig, {"space_options": {}, **facts["gtn"]})
         trained = TrainedGenerator(
             gtn=Gtn(validated(Task, facts["task"]), config.synthesis, seed=facts["seed"]),
             config=config,
