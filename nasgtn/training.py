@@ -61,6 +61,9 @@ class TrainingConfig:
     """Mirror images at random, where the task allows it."""
     cutout: int = 0
     """Side of a square that is cut out of each image, in pixels; 0: none."""
+    bf16: bool = False
+    """Let autocast compute the steps in bfloat16 where that is safe; weights and optimiser stay
+    float32, and so does what is measured."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "max_steps", "batch_size", "patience"):
@@ -249,7 +252,7 @@ class _Fitting:
             rate = config.learning_rate * one_cycle(step / self.n_steps)
             _set_learning_rate(self._optimiser, rate)
             batch = next(self._batches)
-            losses.append(_step(self._network, batch, self._optimiser, config.label_smoothing))
+            losses.append(_step(self._network, batch, self._optimiser, config))
         self.done = end
         _check_finite(torch.stack(losses).sum().item(), "training", end)
 
@@ -341,11 +344,10 @@ def _set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -
 
 
 def _step(
-    network: nn.Module, batch: Part, optimiser: torch.optim.Optimizer, label_smoothing: float
+    network: nn.Module, batch: Part, optimiser: torch.optim.Optimizer, config: TrainingConfig
 ) -> torch.Tensor:
-    loss = F.cross_entropy(
-        forward(network, batch.images), batch.labels, label_smoothing=label_smoothing
-    )
+    logits = forward(network, batch.images, bf16=config.bf16)
+    loss = F.cross_entropy(logits, batch.labels, label_smoothing=config.label_smoothing)
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()

@@ -10,8 +10,8 @@ from command_line import QUICK, write_toy_archive
 from safetensors.torch import load_file
 
 from nasgtn.artefacts import GENERATOR_CONFIG, GENERATOR_WEIGHTS
-from nasgtn.cli.comparing import settings_of
 from nasgtn.cli.main import run as command_line
+from nasgtn.cli.settings import settings_of
 from nasgtn.comparison import make_estimator
 from nasgtn.errors import InvalidSpaceError
 from nasgtn.evaluation import Evaluator, evaluate

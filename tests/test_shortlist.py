@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from command_line import QUICK, TINY_SPACE, write_tiny_table, write_toy_archive
 
-from nasgtn.cli.comparing import settings_of
 from nasgtn.cli.main import run as command_line
+from nasgtn.cli.settings import settings_of
 from nasgtn.data.sources import load_splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidSpaceError
 from nasgtn.pipeline import config_from_mapping, resume, run_data, verify

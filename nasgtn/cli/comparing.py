@@ -1,16 +1,15 @@
 """What `nasgtn compare` does: generator, estimators, truth and architectures, then the numbers."""
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nasgtn.anchors import read_anchors
 from nasgtn.artefacts import ANCHORS, GENERATOR_WEIGHTS, write_text
 from nasgtn.cli.generators import kept_generator
+from nasgtn.cli.settings import TRAINED, digest, settings_of, short_digest, truth_settings
 from nasgtn.cli.tasks import space_of, splits_of
 from nasgtn.comparison import (
     GENERATED,
@@ -29,8 +28,8 @@ from nasgtn.estimates import Comparison
 from nasgtn.evaluation import ZERO_COST, Evaluator, Named, TableTruth, TrainedTruth
 from nasgtn.evaluation.proxy import GtnProxy
 from nasgtn.fusion import MIN_LABELS, PARTS
-from nasgtn.gtn import CHOICES, TrainedGenerator, load_generator
-from nasgtn.preparation import describe_task, load_truth
+from nasgtn.gtn import TrainedGenerator, load_generator
+from nasgtn.preparation import load_truth
 from nasgtn.progress import Progress
 from nasgtn.randomness import derive_seed
 from nasgtn.records import CALIBRATED, ENSEMBLE, FUSED, WITHOUT, Evaluation, read_records
@@ -40,8 +39,6 @@ from nasgtn.spaces import SearchSpace
 if TYPE_CHECKING:
     from nasgtn.configuration import RunConfig
 
-TRAINED = "train"
-"""The truth that is no table."""
 GENERATOR = ".generator"
 """Ends the name of the folder of a comparison's first generator; the others have a number too."""
 
@@ -292,57 +289,6 @@ def truth_of(
     return TrainedTruth(space, splits, config.training, device=splits.train.images.device)
 
 
-LATER = (
-    ("proxy", "rungs"),
-    ("gtn", "curriculum", "n_batches"),
-    ("gtn", "choose_optimiser"),
-    ("gtn", "space_options"),
-    ("anchors", "max_steps"),
-    ("anchors", "image_size"),
-)
-"""Newer than the first kept comparisons: empty or 0 they change nothing, and are left out, so that
-what was kept is found again."""
-
-
-def settings_of(config: "RunConfig", truth: str | None, splits: Splits) -> dict[str, object]:
-    """Collect what an estimator's evaluation depends on, but for a generator from elsewhere.
-
-    Neither the estimators nor how many architectures are part of it.
-    """
-    tables = {name: asdict(getattr(config, name)) for name in ("anchors", "gtn", "proxy")}
-    options = space_of(config).options_of_proxy(config.gtn.space_options)
-    tables["gtn"]["space_options"] = options  # what None stands for is the space's to say
-    for *path, name in LATER:
-        table: dict[str, Any] = tables
-        for key in path:
-            table = table[key]
-        if not table[name]:
-            del table[name]
-    chosen = {"protocols": [str(one) for one in CHOICES]} if config.gtn.lets_choose else {}
-    anchors = {"truth_of_anchors": _table_settings(config)} if config.truth.table else {}
-    return {**_truth_settings(config, truth, splits), **tables, **chosen, **anchors}
-
-
-def _table_settings(config: "RunConfig") -> dict[str, object]:
-    """Collect what a look-up depends on; a shortlist, which a comparison has not, is no part."""
-    file = (config.truth.table or "").rpartition(":")[0]
-    settings = {**asdict(config.truth), "file": _digest(file)}
-    return {name: value for name, value in settings.items() if not name.startswith("short_")}
-
-
-def _truth_settings(config: "RunConfig", truth: str | None, splits: Splits) -> dict[str, object]:
-    if truth is None and config.truth.table is not None:
-        return {**_truth_settings(config, "", splits), "truth": _table_settings(config)}
-    truth = TRAINED if truth is None else truth
-    return {
-        **{name: asdict(getattr(config, name)) for name in ("data", "space", "training")},
-        "task": describe_task(splits),
-        "seed": config.seed,
-        "truth": truth,
-        "files": [_digest(config.space.name), _digest(truth.rpartition(":")[0])],
-    }
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Kept:
     """Where a comparison keeps what it found.
@@ -374,21 +320,11 @@ def _kept(config: "RunConfig", request: Request, splits: Splits) -> _Kept | None
     weights = request.generator and request.generator / GENERATOR_WEIGHTS
     settings = {
         **settings_of(config, request.truth, splits),
-        "generator": _digest(weights) if weights else None,
+        "generator": digest(weights) if weights else None,
     }
     without_proxy = {name: value for name, value in settings.items() if name != "proxy"}
-    check_settings(truth, _truth_settings(config, request.truth, splits))
-    records = truth.with_name(f"{truth.stem}.{_short_digest(settings)}{truth.suffix}")
+    check_settings(truth, truth_settings(config, request.truth, splits))
+    records = truth.with_name(f"{truth.stem}.{short_digest(settings)}{truth.suffix}")
     check_settings(records, settings)
-    generators = f"{truth.stem}.{_short_digest(without_proxy)}{GENERATOR}"
+    generators = f"{truth.stem}.{short_digest(without_proxy)}{GENERATOR}"
     return _Kept(truth=truth, records=records, generators=generators)
-
-
-def _short_digest(settings: Mapping[str, object]) -> str:
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _digest(path: str | Path) -> str | None:
-    """Tell one content of a file from another; None where there is no such file."""
-    path = Path(path)
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nasgtn.cli.comparing import settings_of, truth_of
+from nasgtn.cli.comparing import truth_of
 from nasgtn.cli.generators import kept_generator
+from nasgtn.cli.settings import settings_of
 from nasgtn.cli.tasks import space_of, splits_of
 from nasgtn.comparison import ComparisonConfig, Estimator, check_settings, make_estimator
 from nasgtn.configuration import pick_device

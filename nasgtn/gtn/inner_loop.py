@@ -11,7 +11,6 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.func import grad_and_value, vmap
 from torch.nn import functional as F
 
-from nasgtn.forward import forward
 from nasgtn.gtn.learner import Learner
 from nasgtn.gtn.optimisers import (
     InnerLoopConfig,
@@ -160,7 +159,7 @@ def _in_place(
     for index, (images, labels, (rate, momentum)) in enumerate(batches, start=begin):
         leaves = how.learner.inhabit(parameters)
         with torch.enable_grad():
-            loss = soft_cross_entropy(forward(how.learner.network, images), labels)
+            loss = soft_cross_entropy(how.learner.own_logits(images), labels)
         gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
         optimiser.step(gradients, rate, momentum, index)
         yield parameters, loss.detach()

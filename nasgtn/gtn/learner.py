@@ -36,11 +36,13 @@ class Learner:
     Args:
         network: Copied, never changed.
         owned: The network is used by nobody else, and need not be copied.
+        bf16: Forward and backward passes compute in bfloat16 what bears it.
     """
 
-    def __init__(self, network: nn.Module, *, owned: bool = False) -> None:
+    def __init__(self, network: nn.Module, *, owned: bool = False, bf16: bool = False) -> None:
         self.network = (network if owned else copy.deepcopy(network)).eval()
         """What `inhabit` gives its parameters to."""
+        self._bf16 = bf16
         replace_all_batch_norm_modules_(self.network)
         trainable = {n: p for n, p in self.network.named_parameters() if p.requires_grad}
         if not trainable:
@@ -78,8 +80,8 @@ class Learner:
     def inhabit(self, parameters: Float[Tensor, " params"]) -> tuple[nn.Parameter, ...]:
         """Make the parameters of `network` views of this vector, and return them in its order.
 
-        Then the network can be called as it is, which costs less than `logits`, and learns when
-        the vector is changed in place.
+        Then `own_logits` costs less than `logits`, and the network learns when the vector is
+        changed in place.
         """
         if self._home is not parameters:
             pieces = parameters.detach().split(self._sizes)
@@ -88,17 +90,24 @@ class Learner:
             self._home = parameters
         return self._trainable
 
+    def own_logits(
+        self, images: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Compute logits with the parameters that it was given last, see `inhabit`."""
+        return forward(self.network, images, bf16=self._bf16)
+
     def logits(
         self,
         parameters: Float[Tensor, " params"],
         images: Float[Tensor, "batch channels height width"],
     ) -> Float[Tensor, "batch classes"]:
+        """Compute logits as a function of the parameters."""
         pieces = parameters.split(self._sizes)
         named = {
             name: piece.view(shape)
             for name, piece, shape in zip(self.names, pieces, self._shapes, strict=True)
         }
-        return forward(self.network, images, named)
+        return forward(self.network, images, named, bf16=self._bf16)
 
 
 _NO_MATRIX = (2**62, 0)

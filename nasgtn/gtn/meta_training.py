@@ -66,6 +66,9 @@ class MetaTrainingConfig:
     best one end meta-training."""
     checkpointed: bool = False
     """Compute each inner step again on the way back: less memory, about a third more time."""
+    bf16: bool = False
+    """Let autocast compute the learners' forward and backward passes in bfloat16 where that is
+    safe; parameters, optimisers and generator stay float32."""
     save_every: int = 50
     """Meta-steps between looks at the held-out anchors, and between checkpoints that an
     interrupted run goes on from."""
@@ -286,7 +289,8 @@ class MetaTraining:
                 if anchor is None
                 else self._space.network(self._anchors[anchor].choices, self.gtn.task, seed=stream)
             )
-            learner = Learner(network.to(self._train.images.device), owned=True)
+            network = network.to(self._train.images.device)
+            learner = Learner(network, owned=True, bf16=self._config.bf16)
             taught = teach(self.gtn, learner, self._train, self._config, torch_rng(stream))
             loss = taught.cross_entropy
             if anchor is not None:

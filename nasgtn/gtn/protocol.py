@@ -104,6 +104,7 @@ def choose_protocol(  # noqa: PLR0913 - what it reads, and how
         held_out=anchors,
         score=score,
         seed=derive_seed(seed, "jury"),
+        bf16=config.meta_training.bf16,
     )
     curriculum = replace(config.curriculum, variant="real")
     inner_loops = list(dict.fromkeys(one.inner_loop for one in choices))

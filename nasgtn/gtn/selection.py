@@ -28,6 +28,8 @@ class Jury:
     score: str
     """One of `SCORES`."""
     seed: int
+    bf16: bool = False
+    """As `MetaTrainingConfig.bf16`."""
 
     def judge(self, gtn: Gtn) -> float:
         """Find the share of pairs with a held-out anchor in them that score in the right order.
@@ -59,7 +61,8 @@ class Jury:
         network = self.space.network(
             anchor.choices, gtn.task, seed=derive_seed(self.seed, "jury", anchor.architecture_id)
         )
-        learner = Learner(network.to(self.probe.images.device), owned=True)
+        network = network.to(self.probe.images.device)
+        learner = Learner(network, owned=True, bf16=self.bf16)
         end = unroll(learner, learner.initial, data, gtn.config.inner_loop)
         found = {}
         if "late_training_loss" in names:

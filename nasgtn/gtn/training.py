@@ -117,6 +117,7 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
         held_out=anchors[:n_held_out],
         score=meta.rank_score,
         seed=derive_seed(seed, "jury"),
+        bf16=meta.bf16,
     )
     best = _Best(gtn, jury)
     spent = log.restore(checkpoint, training, best)
