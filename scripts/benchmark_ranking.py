@@ -2,16 +2,22 @@
 
     python scripts/benchmark_ranking.py digits_convnet
     python scripts/benchmark_ranking.py digits_convnet --architectures 48    # prints alone
+    python scripts/benchmark_ranking.py nasbench201 --published              # for a GPU
 
 What is measured is kept in results/benchmarks/NAME/ and not measured again; without that folder
 everything is done anew, in the time that the table says. `table.csv` has a row an estimator.
+Published sizes have a folder of their own, one a device; networks and images are whole there.
 """
 
 import csv
 import json
+import math
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+from nasgtn.configuration import environment, pick_device
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = "../shared/data"  # from the root of the project, where `nasgtn` runs
@@ -78,12 +84,25 @@ BENCHMARKS: dict[str, tuple[object, ...]] = {
     ),
 }
 
+PUBLISHED = (  # batches of arXiv 1912.07768, a new one each step; nothing is scaled down
+    *("--set", "gtn.curriculum.n_steps=128", "--set", "gtn.curriculum.batch_size=128"),
+    *("--set", "gtn.curriculum.n_batches=0", "--set", "gtn.meta_training.checkpointed=true"),
+    *("--set", "space.options={}", "--set", "gtn.space_options={}", "--set", "gtn.image_size=0"),
+    *("--set", "proxy.bf16=true", "--set", "gtn.meta_training.bf16=true"),
+)
+
 
 def main() -> None:
     """Run `nasgtn compare` with the options of the benchmark, and write its rows as a table."""
     name, *more = sys.argv[1:]
     folder = ROOT / "results" / "benchmarks" / name
-    options = [*BENCHMARKS[name], "--out", folder / "truth.jsonl", "--json", *more]
+    sizes: tuple[object, ...] = ()
+    if "--published" in more:
+        more.remove("--published")
+        device = environment(pick_device("auto"))["device"]
+        folder = folder.with_name(f"{name}_published_{re.sub(r'[^a-z0-9]+', '-', device.lower())}")
+        sizes = PUBLISHED
+    options = [*BENCHMARKS[name], *sizes, "--out", folder / "truth.jsonl", "--json", *more]
     command = [sys.executable, "-m", "nasgtn", "compare", *map(str, options)]
     folder.mkdir(parents=True, exist_ok=True)
     found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
@@ -95,7 +114,7 @@ def main() -> None:
             writer.writerows(rows)
     columns = ("spearman", "best_half", "best_tenth", "seconds_per_candidate")
     for row in rows:
-        values = "  ".join(f"{row[name]:6.3f}" for name in columns)
+        values = "  ".join(f"{math.nan if row[c] is None else row[c]:6.3f}" for c in columns)
         print(f"{row['estimator']:36} {values}  {row['spearman_interval']}")  # noqa: T201
 
 
