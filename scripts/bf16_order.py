@@ -1,119 +1,199 @@
-"""Measure what bfloat16 changes in the order of the kept generators' proxies, and in their time.
+"""Measure what bfloat16 changes in the order of networks, and in the time of the kept proxies.
 
     python scripts/bf16_order.py                  # the four benchmarks
     python scripts/bf16_order.py nasbench_macro   # this one
 
 The first 64 networks of benchmark_ranking.py are scored as there, in bfloat16, and in float32 from
-other initial weights: what those change in the order is the noise that there is anyway. On a GPU
-where there is one. Records are kept in results/benchmarks/bf16/, those of each device apart, and
-not made again; table.csv has a row a generator.
+other initial weights: what those change in the order is the noise that there is anyway. Where true
+accuracies were trained, the first 24 networks are also trained in bfloat16, and stand beside the
+first two trainings that are kept. Runs on a GPU where there is one; records are kept in
+results/benchmarks/bf16/, those of each device apart, and not made again; table.csv has the rows.
 """
 
 import json
 import sys
 from contextlib import chdir
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import pandas as pd
+import torch
 
+from nasgtn.cli.settings import TRAINED
 from nasgtn.configuration import environment, pick_device
-from nasgtn.data import DataConfig, load_splits
+from nasgtn.data import DataConfig, Splits, load_splits
 from nasgtn.estimates import mean_scores
-from nasgtn.evaluation import Named, evaluate
+from nasgtn.evaluation import Evaluator, Named, TrainedTruth, evaluate
 from nasgtn.evaluation.proxy import GtnProxy, ProxyConfig
 from nasgtn.gtn import load_generator
 from nasgtn.ranking import spearman
 from nasgtn.records import Evaluation, append_record, read_records
-from nasgtn.spaces import find_space
+from nasgtn.spaces import SearchSpace, find_space
+from nasgtn.training import TrainingConfig
+from nasgtn.validation import validated
 
 ROOT = Path(__file__).resolve().parents[1]
 BENCHMARKS = ROOT / "results" / "benchmarks"
 OUT = BENCHMARKS / "bf16"
 NAMES = ("digits_convnet", "fashion_convnet", "nasbench201", "nasbench_macro")
-GENERATORS = (".generator", ".generator-1", ".generator-2")
-N_NETWORKS = 64
+GENERATORS = {
+    "gtn, generator 0": ".generator",
+    "gtn, generator 1": ".generator-1",
+    "gtn, generator 2": ".generator-2",
+}
+N_SCORED, N_TRAINED = 64, 24
 EXACT, ROUNDED, OTHER = "float32", "bfloat16", "float32, other weights"
 """How a network is scored: twice from the same initial weights, and once from others."""
 
 
-def score(name: str, number: int) -> dict[str, object]:
-    """Score the networks of a benchmark with one generator in all ways, and sum them up."""
-    device = pick_device("auto")
-    folder = BENCHMARKS / name
-    (settings_file,) = folder.glob("truth.?*.jsonl.settings.json")
-    settings = json.loads(settings_file.read_text(encoding="utf-8"))
-    truth = mean_scores(read_records(folder / "truth.jsonl"))
-    measured = read_records(folder / settings_file.name.removesuffix(".settings.json"))
-    networks = [
-        one
-        for one in measured
-        if one.evaluator == f"gtn, generator {number}" and one.architecture_id in truth
-    ][:N_NETWORKS]
+Found = dict[str, list[Evaluation]]
+Row = dict[str, object]
 
-    splits = load_splits(DataConfig(**settings["data"]), seed=settings["seed"])
-    space = find_space(settings["space"]["name"], settings["space"]["options"])
-    (generator,) = folder.glob(f"*{GENERATORS[number]}")
-    trained = load_generator(generator, task=splits.task, device=device)
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """What benchmark_ranking.py left of one."""
+
+    name: str
+    settings: dict[str, Any]
+    truth: list[Evaluation]
+    scores: list[Evaluation]
+    splits: Splits
+    space: SearchSpace
+
+    @classmethod
+    def read(cls, name: str) -> "Benchmark":
+        """Read it, and load its images on the best device."""
+        folder = BENCHMARKS / name
+        (file,) = folder.glob("truth.?*.jsonl.settings.json")
+        settings = json.loads(file.read_text(encoding="utf-8"))
+        splits = load_splits(DataConfig(**settings["data"]), seed=settings["seed"])
+        return cls(
+            name=name,
+            settings=settings,
+            truth=read_records(folder / "truth.jsonl"),
+            scores=read_records(file.with_name(file.name.removesuffix(".settings.json"))),
+            splits=splits.to(pick_device("auto")),
+            space=find_space(settings["space"]["name"], settings["space"]["options"]),
+        )
+
+    @property
+    def device(self) -> torch.device:
+        return self.splits.train.images.device
+
+    def kept(self, what: str) -> "Kept":
+        return Kept(OUT / f"{self.name}, {what}.{self.device.type}.jsonl", self.space)
+
+
+class Kept:
+    """Evaluations in a file: what is in it is not done again."""
+
+    def __init__(self, path: Path, space: SearchSpace) -> None:
+        self._path, self._space = path, space
+        self._known = {(one.evaluator, one.architecture_id): one for one in read_records(path)}
+
+    def evaluate(self, name: str, evaluator: Evaluator, like: Evaluation, seed: int) -> Evaluation:
+        """Evaluate the network that another evaluation is of."""
+        key = name, like.architecture_id
+        if key not in self._known:
+            network = self._space.architecture(like.choices)
+            self._known[key] = evaluate(Named(name, evaluator), network, seed=seed)
+            append_record(self._path, self._known[key])
+        return self._known[key]
+
+
+def scored(benchmark: Benchmark, name: str) -> Row:
+    """Score networks by one generator's proxy in all ways."""
+    (folder,) = (BENCHMARKS / benchmark.name).glob(f"*{GENERATORS[name]}")
+    splits = benchmark.splits
+    generator = load_generator(folder, task=splits.task, device=benchmark.device)
+    seeds = benchmark.settings["proxy"]["n_seeds"]
     proxies = {
         way: GtnProxy.of(
-            trained,
-            space,
-            splits.to(device),
-            ProxyConfig(n_seeds=settings["proxy"]["n_seeds"], bf16=way == ROUNDED),
+            generator, benchmark.space, splits, ProxyConfig(n_seeds=seeds, bf16=way == ROUNDED)
         )
         for way in (EXACT, ROUNDED, OTHER)
     }
-
-    path = OUT / f"{name}-{number}.{device.type}.jsonl"
-    known = {(one.evaluator, one.architecture_id): one for one in read_records(path)}
+    truth = mean_scores(benchmark.truth)
+    networks = [
+        one for one in benchmark.scores if one.evaluator == name and one.architecture_id in truth
+    ][:N_SCORED]
+    kept = benchmark.kept(name)
+    found: Found = {way: [] for way in proxies}
     for one in networks:
         for way, proxy in proxies.items():
-            if (way, one.architecture_id) not in known:
-                seed = one.seed + (way == OTHER)
-                record = evaluate(Named(way, proxy), space.architecture(one.choices), seed=seed)
-                known[way, one.architecture_id] = record
-                append_record(path, record)
-    ids = [one.architecture_id for one in networks]
-    found = {way: [known[way, name] for name in ids] for way in proxies}
+            seed = one.seed + (way == OTHER)
+            found[way].append(kept.evaluate(way, proxy, one, seed))
+    true = [truth[one.architecture_id] for one in networks]
     return {
-        "benchmark": name,
-        "generator": number,
-        "device": environment(device)["device"],
-        "n": len(ids),
-        **facts(found, [truth[name] for name in ids]),
+        **orders(found),
+        "exact_to_truth": spearman(scores_of(found[EXACT]), true),
+        "rounded_to_truth": spearman(scores_of(found[ROUNDED]), true),
+        "exact_seconds": fmean(one.seconds for one in found[EXACT]),
+        "rounded_seconds": fmean(one.seconds for one in found[ROUNDED]),
     }
 
 
-def facts(found: dict[str, list[Evaluation]], truth: list[float]) -> dict[str, object]:
-    """Compare the orders with each other and with the truth; a network without a score is last."""
-    scores = {
-        way: [float("-inf") if one.score is None else one.score for one in records]
-        for way, records in found.items()
-    }
+def trained(benchmark: Benchmark) -> Row:
+    """Train networks in bfloat16, beside the first two trainings of each that are kept."""
+    config = validated(TrainingConfig, {**benchmark.settings["training"], "bf16": True})
+    truth = TrainedTruth(benchmark.space, benchmark.splits, config, device=benchmark.device)
+    trainings: Found = {}
+    for one in benchmark.truth:
+        trainings.setdefault(one.architecture_id, []).append(one)
+    kept = benchmark.kept("training")
+    found: Found = {EXACT: [], ROUNDED: [], OTHER: []}
+    for exact, other, *_ in list(trainings.values())[:N_TRAINED]:
+        found[EXACT].append(exact)
+        found[OTHER].append(other)
+        found[ROUNDED].append(kept.evaluate(ROUNDED, truth, exact, exact.seed))
+    accuracies = {way: fmean(scores_of(records)) for way, records in found.items()}
     return {
-        "rounded_to_exact": spearman(scores[ROUNDED], scores[EXACT]),
-        "other_to_exact": spearman(scores[OTHER], scores[EXACT]),
-        **{f"{way}: to truth": spearman(values, truth) for way, values in scores.items()},
-        **{
-            f"{way}: seconds": fmean(one.seconds for one in found[way]) for way in (EXACT, ROUNDED)
-        },
+        **orders(found),
+        "exact_accuracy": accuracies[EXACT],
+        "rounded_accuracy": accuracies[ROUNDED],
+        "other_accuracy": accuracies[OTHER],
     }
+
+
+def orders(found: Found) -> Row:
+    """Compare the orders with each other."""
+    exact = scores_of(found[EXACT])
+    return {
+        "n": len(exact),
+        "rounded_to_exact": spearman(scores_of(found[ROUNDED]), exact),
+        "other_to_exact": spearman(scores_of(found[OTHER]), exact),
+    }
+
+
+def scores_of(records: list[Evaluation]) -> list[float]:
+    """Take the scores; a failed network is last."""
+    return [float("-inf") if one.score is None else one.score for one in records]
+
+
+def write(benchmark: Benchmark, what: str, row: Row) -> None:
+    """Add a row to the table, in place of an older one of the same, and say it."""
+    device = environment(benchmark.device)["device"]
+    row = {"benchmark": benchmark.name, "what": what, "device": device, **row}
+    print(row, flush=True)  # noqa: T201
+    table = OUT / "table.csv"
+    rows = pd.read_csv(table) if table.exists() else pd.DataFrame()
+    rows = pd.concat([rows, pd.DataFrame([row])])
+    key = ["benchmark", "what", "device"]
+    rows.drop_duplicates(key, keep="last").sort_values(key).to_csv(table, index=False)
 
 
 def main() -> None:
-    """Score what is named, everything where nothing is; write and say a row a generator."""
+    """Measure what is named, everything where nothing is."""
     OUT.mkdir(parents=True, exist_ok=True)
-    table = OUT / "table.csv"
-    for name in sys.argv[1:] or NAMES:
-        for number in range(len(GENERATORS)):
-            with chdir(ROOT):
-                row = score(name, number)
-            print(row, flush=True)  # noqa: T201
-            rows = pd.read_csv(table) if table.exists() else pd.DataFrame()
-            rows = pd.concat([rows, pd.DataFrame([row])])
-            key = ["benchmark", "generator", "device"]
-            rows.drop_duplicates(key, keep="last").sort_values(key).to_csv(table, index=False)
+    with chdir(ROOT):
+        for benchmark in map(Benchmark.read, sys.argv[1:] or NAMES):
+            for name in GENERATORS:
+                write(benchmark, name, scored(benchmark, name))
+            if benchmark.settings["truth"] == TRAINED:
+                write(benchmark, "training", trained(benchmark))
 
 
 if __name__ == "__main__":

@@ -57,6 +57,7 @@ CHOICES = (
 """The first one stands where all order alike, or nothing can be told. Shallow networks show what
 they are worth by what they learn in a few steps; deep ones with shortcuts, which learn nothing so
 soon, by how fast they fit a batch."""
+INNER_LOOPS = tuple(dict.fromkeys(one.inner_loop for one in CHOICES))
 MIN_ANCHORS = 8
 """With fewer the choice is as good as chance."""
 MARGIN = 0.05
@@ -107,9 +108,8 @@ def choose_protocol(  # noqa: PLR0913 - what it reads, and how
         bf16=config.meta_training.bf16,
     )
     curriculum = replace(config.curriculum, variant="real")
-    inner_loops = list(dict.fromkeys(one.inner_loop for one in choices))
     shares: dict[TrainingProtocol, float] = {}
-    for number, inner_loop in enumerate(inner_loops, start=1):
+    for number, inner_loop in enumerate(INNER_LOOPS, start=1):
         synthesis = replace(config.synthesis, curriculum=curriculum, inner_loop=inner_loop)
         gtn = Gtn(task, synthesis, seed=derive_seed(seed, "images")).to(train.images.device)
         warm_start(gtn, train, config.warm_start, torch_rng(derive_seed(seed, "images")))
@@ -119,7 +119,7 @@ def choose_protocol(  # noqa: PLR0913 - what it reads, and how
         note = "; ".join(
             f"{TrainingProtocol(inner_loop, name)}: {found[name]:.2f}" for name in found
         )
-        progress("protocol", number, len(inner_loops), f"anchors' pairs in order by {note}")
+        progress("protocol", number, len(INNER_LOOPS), f"anchors' pairs in order by {note}")
     usual = max((one for one in choices if one.score == score), key=shares.__getitem__)
     other = max(choices, key=shares.__getitem__)
     return other if shares[other] > shares[usual] + MARGIN else usual

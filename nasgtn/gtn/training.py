@@ -12,7 +12,8 @@ from torch import Tensor
 from nasgtn.artefacts import META_CHECKPOINT, META_TRAINING, write_text
 from nasgtn.data import Splits
 from nasgtn.gtn.meta_training import MetaStep, MetaTraining
-from nasgtn.gtn.protocol import CHOICES, TrainingProtocol, choose_protocol
+from nasgtn.gtn.protocol import INNER_LOOPS, TrainingProtocol, choose_protocol
+from nasgtn.gtn.scores import SCORES
 from nasgtn.gtn.selection import Jury
 from nasgtn.gtn.synthesis import Gtn
 from nasgtn.gtn.trained import (
@@ -84,8 +85,8 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
     log = _Log(folder)
     checkpoint = log.checkpoint()
     protocol = (
-        CHOICES[int(checkpoint["protocol"])]
-        if "protocol" in checkpoint
+        TrainingProtocol(INNER_LOOPS[chosen[0]], SCORES[chosen[1]])
+        if (chosen := checkpoint.get("protocol")) is not None
         else choose_protocol(
             config,
             space,
@@ -215,8 +216,9 @@ class _Log:
         if self._checkpoint is not None:
             state = {**training.state(), **best.state()}
             state["seconds"] = torch.tensor(seconds, dtype=torch.float64)
-            if protocol in CHOICES:
-                state["protocol"] = torch.tensor(CHOICES.index(protocol))
+            if protocol.inner_loop in INNER_LOOPS:
+                chosen = INNER_LOOPS.index(protocol.inner_loop), SCORES.index(protocol.score)
+                state["protocol"] = torch.tensor(chosen)
             write_tensors(self._checkpoint, state)
 
     def checkpoint(self) -> dict[str, Tensor]:

@@ -20,6 +20,7 @@ from nasgtn.gtn import (
     train_generator,
     warm_start,
 )
+from nasgtn.gtn.scores import SCORES
 from nasgtn.gtn.selection import Jury
 from nasgtn.randomness import derive_seed, torch_rng
 from nasgtn.records import Evaluation
@@ -158,7 +159,9 @@ def test_a_trained_generator_says_which_protocol_was_chosen(
         assert trained.gtn.config.inner_loop == chosen.inner_loop
 
 
+@pytest.mark.parametrize("score", SCORES)
 def test_a_training_that_goes_on_does_not_choose_again(
+    score: str,
     config: GtnConfig,
     tiny_space: SearchSpace,
     toy_splits: Splits,
@@ -175,7 +178,7 @@ def test_a_training_that_goes_on_does_not_choose_again(
         if (stage, done) == ("meta-training", 2) and seen.count(stage) == 2:
             raise StoppedError
 
-    meta = replace(config.meta_training, n_meta_steps=3, save_every=1)
+    meta = replace(config.meta_training, n_meta_steps=3, save_every=1, rank_score=score)
     config = replace(config, meta_training=meta)
     train = partial(
         train_generator,
