@@ -1,17 +1,15 @@
 """Compares estimators: how well, and for how many seconds, each orders the same architectures."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import compress, product
 from pathlib import Path
 from typing import TypeVar
 
-from nasgtn.artefacts import write_text
 from nasgtn.data import Splits
-from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, UnknownNameError
+from nasgtn.errors import InvalidConfigError, InvalidDataError, UnknownNameError
 from nasgtn.estimates import (
     Comparison,
     Estimate,
@@ -20,24 +18,15 @@ from nasgtn.estimates import (
     mean_scores,
     rung_estimates,
 )
-from nasgtn.evaluation import Evaluator, Named, evaluate
+from nasgtn.evaluation import Evaluator, KeptEvaluations, Named, evaluate
 from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.proxy import ProxyConfig, RealBudget, RealSteps
 from nasgtn.fusion import calibrate, summed_log_ranks, weightings
 from nasgtn.gtn import ADAM, CHOICES, MUON, GtnConfig
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
-from nasgtn.ranking import spearman
-from nasgtn.records import (
-    CALIBRATED,
-    ENSEMBLE,
-    FUSED,
-    Evaluation,
-    append_record,
-    mend_lines,
-    or_lowest,
-    read_records,
-)
+from nasgtn.ranking import best_tenth, spearman
+from nasgtn.records import CALIBRATED, ENSEMBLE, FUSED, Evaluation, or_lowest
 from nasgtn.spaces import Architecture, SearchSpace
 from nasgtn.spaces.cost import Cost, measure_cost
 from nasgtn.task import Task
@@ -71,6 +60,8 @@ class ComparisonConfig:
     """A JSON Lines file: evaluations that it holds are not done again."""
     truth_records: Path | None = None
     """The same for the truth's evaluations; None: they are in `records` too."""
+    best: Sequence[Architecture] = ()
+    """More architectures of the best tenth, which judge the order there and nothing else."""
     paired: bool = False
     """All estimators start an architecture from the same initial weights; the truth has its own,
     as sharing its luck would flatter them."""
@@ -187,8 +178,8 @@ def compare(
     Raises:
         InvalidDataError: The truth cannot score any of the architectures.
     """
-    records = _Records(config.records)
-    truths = _Records(config.truth_records) if config.truth_records else records
+    records = KeptEvaluations(config.records)
+    truths = KeptEvaluations(config.truth_records) if config.truth_records else records
     trained = [
         truths.evaluate(truth, one, derive_seed(config.seed, "comparison", truth.name, index))
         for one, index in _told(
@@ -201,23 +192,30 @@ def compare(
             f"the truth must score at least one of {len(architectures)} architectures, but the "
             f"first of them gave: {trained[0].failure if trained else 'nothing'}"
         )
+    looked_up = mean_scores(evaluate(truth, one, seed=config.seed) for one in config.best)
+    judges = _Judges(known, _known(config.best, looked_up, {}), config.seed)
+    everyone = (*architectures, *config.best)
     estimates = []
     for estimator in estimators:
         if isinstance(estimator, Fusion):
-            row = _fused(estimator, architectures, records, config)
-            found = estimate(estimator.name, row, known, seed=config.seed)
+            found = judges.estimate(
+                estimator.name,
+                _fused(estimator, architectures, records, config),
+                _fused(estimator, everyone, records, config) if config.best else (),
+            )
             estimates.append(replace(found, preparation_seconds=estimator.preparation_seconds))
             continue
         evaluations = {
             setting: [
                 records.evaluate(evaluator, one, _seed(evaluator, config))
-                for one in _told(architectures, evaluator.name, progress)
+                for one in _told(everyone, evaluator.name, progress)
             ]
             for setting, evaluator in estimator.settings.items()
         }
-        estimates += _best_setting(estimator, evaluations, known, config.seed)
+        estimates += _best_setting(estimator, evaluations, judges)
     return Comparison(
         n_architectures=len(architectures),
+        n_best=len(config.best),
         seed=config.seed,
         truth=truth.name,
         truth_seeds=config.truth_seeds,
@@ -230,7 +228,7 @@ def compare(
 def _fused(
     fusion: Fusion,
     architectures: Sequence[Architecture],
-    records: "_Records",
+    records: KeptEvaluations,
     config: ComparisonConfig,
 ) -> list[Evaluation]:
     """Make the scores of a fusion from those of its parts, on all architectures together."""
@@ -310,11 +308,35 @@ def _known(
     return found
 
 
+@dataclass(frozen=True)
+class _Judges:
+    """Architectures of known truth: those that are compared, and more of the best tenth."""
+
+    known: Mapping[str, Known]
+    more: Mapping[str, Known]
+    seed: int
+    """Of the bootstraps."""
+
+    def without_more(self, records: Sequence[Evaluation]) -> list[Evaluation]:
+        """Leave out those that judge the best tenth alone."""
+        return [one for one in records if one.architecture_id not in self.more]
+
+    def estimate(
+        self, name: str, records: Sequence[Evaluation], of_everyone: Sequence[Evaluation]
+    ) -> Estimate:
+        """Judge the scores of what is compared; if there are more, the tenth by everyone's."""
+        found = estimate(name, records, self.known, seed=self.seed)
+        if not self.more:
+            return found
+        is_best = best_tenth([one.truth for one in self.known.values()])
+        tenth = {**dict(compress(self.known.items(), is_best)), **self.more}
+        return found.with_best_tenth(estimate(name, of_everyone, tenth, seed=self.seed))
+
+
 def _best_setting(
     estimator: Estimator,
     evaluations: Mapping[str | None, Sequence[Evaluation]],
-    known: Mapping[str, Known],
-    seed: int,
+    judges: "_Judges",
 ) -> list[Estimate]:
     """Judge an estimator by its best setting, at its end and at the rungs before, if it has any.
 
@@ -333,17 +355,21 @@ def _best_setting(
 
     def merit(place: tuple[str | None, str | None]) -> float:
         scores = mean_scores(rows[place])
-        both = [name for name in known if name in scores]
-        rho = spearman([scores[name] for name in both], [known[name].truth for name in both])
-        return or_lowest(rho)
+        both = [(scores[name], one.truth) for name, one in judges.known.items() if name in scores]
+        return or_lowest(spearman(*(zip(*both, strict=True) if both else ((), ()))))
 
     best = max(rows, key=merit)
-    others = [one.seconds for name, row in evaluations.items() if name != best[0] for one in row]
+    others = [
+        one.seconds
+        for name, row in evaluations.items()
+        if name != best[0]
+        for one in judges.without_more(row)
+    ]
     end = replace(
-        estimate(estimator.name, rows[best], known, seed=seed),
+        judges.estimate(estimator.name, judges.without_more(rows[best]), rows[best]),
         setting=", ".join(part.replace("_", " ") for part in best if part) or None,
     )
-    rungs = rung_estimates({estimator.name: evaluations[best[0]]}, known, seed=seed)
+    rungs = rung_estimates({estimator.name: evaluations[best[0]]}, judges.known, seed=judges.seed)
     before = estimator.preparation_seconds + sum(others)
     return [
         replace(row, preparation_seconds=before)
@@ -354,46 +380,3 @@ def _best_setting(
 def _scored_by(metric: str, record: Evaluation) -> Evaluation:
     """Take another number of the record as its score."""
     return record if record.score is None else replace(record, score=record.metrics[metric])
-
-
-class _Records:
-    """Evaluations by evaluator, architecture and seed: those of the file are not done again."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._known: dict[tuple[str, str, int], Evaluation] = {}
-        if path is None:
-            return
-        mend_lines(path)  # a kill may have torn the last one, and the next is appended to it
-        for record in read_records(path):
-            self._known[record.evaluator, record.architecture_id, record.seed] = record
-
-    def evaluate(self, evaluator: Evaluator, architecture: Architecture, seed: int) -> Evaluation:
-        key = (evaluator.name, architecture.id, seed)
-        if key not in self._known:
-            self._known[key] = evaluate(evaluator, architecture, seed=seed)
-            if self._path is not None:
-                append_record(self._path, self._known[key])
-        return self._known[key]
-
-
-def check_settings(records: Path, settings: Mapping[str, object]) -> None:
-    """Keep what evaluations are made with beside their file, and refuse to mix two kinds.
-
-    Args:
-        records: File of the evaluations; it need not exist yet.
-        settings: JSON-able: everything that an evaluation depends on.
-
-    Raises:
-        ArtefactError: The file was made with other settings.
-    """
-    path = records.with_name(records.name + ".settings.json")
-    text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
-    if not records.exists():
-        records.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, text)
-    elif not path.exists() or path.read_text(encoding="utf-8") != text:
-        raise ArtefactError(
-            f"{records} must hold evaluations made with the same settings, but it was made "
-            f"with others (see {path}); choose another file"
-        )

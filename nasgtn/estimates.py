@@ -55,6 +55,21 @@ class Estimate:
         """Name and setting."""
         return f"{self.name} ({self.setting})" if self.setting else self.name
 
+    def with_best_tenth(self, best: "Estimate") -> "Estimate":
+        """Take the order of the best tenth from an estimate on more of its architectures."""
+        found = best.agreement
+        return replace(
+            self,
+            agreement=replace(
+                self.agreement,
+                n_best_tenth=found.n,
+                best_tenth=found.spearman,
+                best_tenth_interval=found.spearman_interval,
+                best_tenth_kendall=found.kendall,
+                best_tenth_kendall_interval=found.kendall_interval,
+            ),
+        )
+
     def flat(self) -> dict[str, object]:
         """Write all but the points as one row: the numbers of the agreement beside the others."""
         return {
@@ -97,6 +112,8 @@ class Comparison:
     truth_seconds_per_candidate: float
     estimators: tuple[Estimate, ...]
     """In the order that was asked for."""
+    n_best: int = 0
+    """More architectures of the best tenth, which judge the order there and nothing else."""
 
     def flat(self) -> dict[str, object]:
         """Write it as JSON has it, with one flat row an estimator."""

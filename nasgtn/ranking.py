@@ -68,6 +68,7 @@ class Agreement:
     best_half_interval: Interval | None
     best_half_kendall: float | None
     best_half_kendall_interval: Interval | None
+    n_best_tenth: int
     best_tenth: float | None
     best_tenth_interval: Interval | None
     best_tenth_kendall: float | None
@@ -199,6 +200,11 @@ def best_part(truth: Numbers, n_best: int) -> NDArray[np.bool_]:
     return marked
 
 
+def best_tenth(truth: Numbers) -> NDArray[np.bool_]:
+    """Mark the best tenth as `Agreement` has it."""
+    return best_part(truth, max(MIN_ARCHITECTURES, math.ceil(len(truth) / 10)))
+
+
 def undominated(points: Sequence[Sequence[float]]) -> list[bool]:
     """Say for each point, higher is better in each place, whether it is on the Pareto front.
 
@@ -217,7 +223,7 @@ def agreement(
     x, y = _pair(scores, truth)
     rng = np.random.default_rng(seed)
     half = best_part(y, math.ceil(len(y) / 2))
-    tenth = best_part(y, max(MIN_ARCHITECTURES, math.ceil(len(y) / 10)))
+    tenth = best_tenth(y)
     parts = [(x, y), (x[half], y[half]), (x[tenth], y[tenth])]
     rhos = [bootstrap_spearman(*part, rng=rng, n_resamples=n_resamples) for part in parts]
     taus = [bootstrap_kendall(*part, rng=rng, n_resamples=n_resamples) for part in parts]
@@ -231,6 +237,7 @@ def agreement(
         best_half_interval=rhos[1].interval,
         best_half_kendall=kendall(*parts[1]),
         best_half_kendall_interval=taus[1].interval,
+        n_best_tenth=int(tenth.sum()),
         best_tenth=spearman(*parts[2]),
         best_tenth_interval=rhos[2].interval,
         best_tenth_kendall=kendall(*parts[2]),

@@ -27,10 +27,17 @@ from nasgtn.artefacts import (
     write_text,
 )
 from nasgtn.candidacy import Pool
-from nasgtn.comparison import check_settings
 from nasgtn.configuration import RunConfig, read_config
 from nasgtn.errors import InvalidConfigError
-from nasgtn.evaluation import ChargedTable, Report, Scores, Truth, TruthConfig, evaluate
+from nasgtn.evaluation import (
+    ChargedTable,
+    Report,
+    Scores,
+    Truth,
+    TruthConfig,
+    check_settings,
+    evaluate,
+)
 from nasgtn.facts import read_toml
 from nasgtn.fusion import PARTS, Reference
 from nasgtn.pipeline import resume, run_search

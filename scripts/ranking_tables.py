@@ -41,6 +41,12 @@ AIMS = {
     ),
 }
 """Title of each benchmark, and what was aimed for, set before anything was measured."""
+SHORT = {
+    "digits_convnet": "digits",
+    "fashion_convnet": "Fashion-MNIST",
+    "nasbench201": "cells of NAS-Bench-201",
+    "nasbench_macro": "NAS-Bench-Macro",
+}
 FREE = ("params", "flops", "synflow", "naswot", "jacob_cov", "grad_norm")
 NAMES = {
     "gtn": "**GTN**",
@@ -72,7 +78,8 @@ def filled(text: str) -> str:
 
     def table(mark: re.Match[str]) -> str:
         name = mark[2]
-        lines = scoreboard() if name == "aims" else benchmark(read(name))
+        whole = {"aims": scoreboard, "bf16": rounding}.get(name)
+        lines = whole() if whole else benchmark(read(name))
         return mark[1] + "\n".join(lines) + "\n" + mark[3]
 
     return MARK.sub(table, text)
@@ -136,6 +143,43 @@ def benchmark(table: pd.DataFrame) -> Iterator[str]:
             seconds(median(rows["seconds_per_candidate"])),
             seconds(median(rows["preparation_seconds"])),
         )
+
+
+def rounding() -> Iterator[str]:
+    """Write what bfloat16 changes: a line for the generators of a benchmark, or its trainings."""
+    table = pd.read_csv(ROOT / "results" / "benchmarks" / "bf16" / "table.csv")
+    is_proxy = table["what"].str.startswith("gtn")
+    kinds = {"proxy": table[is_proxy], "full training": table[~is_proxy]}
+    yield from header(
+        (
+            "scores",
+            "networks",
+            "order by bfloat16 and by float32",
+            "by other initial weights and by those",
+            "with the truth: float32, bfloat16",
+            "seconds: float32, bfloat16",
+            "device",
+        )
+    )
+    for kind, rows in kinds.items():
+        for (name, device), each in rows.groupby(["benchmark", "device"]):
+            yield line(
+                f"{kind}, {SHORT[str(name)]}",
+                str(each["n"].iloc[0]),
+                f"{median(each['rounded_to_exact']):.3f}",
+                f"{median(each['other_to_exact']):.3f}",
+                both(each, "to_truth", number),
+                both(each, "seconds", seconds),
+                str(device),
+            )
+
+
+def both(rows: pd.DataFrame, what: str, write: Callable[[float], str]) -> str:
+    """Write the medians by float32 and by bfloat16; nothing where it was not measured."""
+    columns = f"exact_{what}", f"rounded_{what}"
+    if rows[columns[0]].isna().any():
+        return ""
+    return ", ".join(write(median(rows[column])) for column in columns)
 
 
 def medians(rows: pd.DataFrame) -> list[float]:

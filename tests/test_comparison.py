@@ -13,14 +13,13 @@ from nasgtn.comparison import (
     ComparisonConfig,
     Estimator,
     Fusion,
-    check_settings,
     compare,
     make_estimator,
     measure_costs,
 )
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, UnknownNameError
-from nasgtn.evaluation import Evaluator, Report, Scores, evaluate
+from nasgtn.evaluation import Evaluator, Report, Scores, check_settings, evaluate
 from nasgtn.evaluation.proxy import ProxyConfig
 from nasgtn.fusion import PARTS, calibrate, summed_log_ranks, weightings
 from nasgtn.gtn import GtnConfig
@@ -122,6 +121,66 @@ def test_a_truth_that_knows_none_of_the_architectures_is_an_error(
     tanh = [one for one in architectures if one.choices["activation"] == "tanh"]
     with pytest.raises(InvalidDataError, match=r"must score at least one .* ValueError: no tanh"):
         compare(estimators(["params"], tiny_space, toy_splits), Wide(), tanh, ComparisonConfig())
+
+
+def test_more_of_the_best_tenth_judge_the_order_there_and_nothing_else(
+    tiny_space: SearchSpace, toy_splits: Splits
+) -> None:
+    truth, params = (evaluator(name, tiny_space, toy_splits) for name in ("flops", "params"))
+
+    def values(judge: Evaluator, some: Sequence[Architecture]) -> list[float]:
+        return [judge.score(one, seed=0).score for one in some]
+
+    sample = tiny_space.sample_distinct(12, 0, toy_splits.task)
+    lowest = sorted(values(truth, sample))[-3]
+    seen = frozenset(one.id for one in sample)
+    more = tiny_space.sample_distinct(
+        5,
+        1,
+        toy_splits.task,
+        exclude=seen,
+        wanted=lambda one: truth.score(one, seed=0).score >= lowest,
+    )
+    assert len(more) == 5
+    assert min(values(truth, more)) >= lowest
+    fused = Fusion(
+        name="sum",
+        parts={name: evaluator(name, tiny_space, toy_splits) for name in ("synflow", "naswot")},
+    )
+    rows: list[Estimator | Fusion] = [
+        *estimators(("params", "real:2"), tiny_space, toy_splits),
+        fused,
+    ]
+    usual = compare(rows, truth, sample, ComparisonConfig())
+    found = compare(rows, truth, sample, ComparisonConfig(best=more))
+    assert (usual.n_best, found.n_best) == (0, 5)
+    tenth = [one for one in sample if truth.score(one, seed=0).score >= lowest] + more
+    everyone = [*sample, *more]
+    parts = [values(part, everyone) for part in fused.parts.values()]
+    sums = summed_log_ranks(np.column_stack(parts), weightings(list(fused.parts))[0])
+    by_sum = dict(zip((one.id for one in everyone), sums, strict=True))
+    for scores, row in (
+        (values(params, tenth), found.estimators[0]),
+        ([by_sum[one.id] for one in tenth], found.estimators[2]),
+    ):
+        rho = stats.spearmanr(scores, values(truth, tenth)).statistic
+        assert row.agreement.best_tenth == pytest.approx(rho)
+        assert row.agreement.n_best_tenth == len(tenth)
+    for before, after in zip(usual.estimators, found.estimators, strict=True):
+        assert before.agreement.n_best_tenth == len(tenth) - 5
+        assert after.setting == before.setting
+        assert [point[1:] for point in after.points] == [point[1:] for point in before.points]
+        assert (
+            dataclasses.replace(
+                after.agreement,
+                **{
+                    name: getattr(before.agreement, name)
+                    for name in vars(after.agreement)
+                    if "tenth" in name
+                },
+            )
+            == before.agreement
+        )
 
 
 def test_true_accuracies_are_averaged_over_their_seeds(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -16,7 +17,6 @@ from nasgtn.comparison import (
     ComparisonConfig,
     Estimator,
     Fusion,
-    check_settings,
     compare,
     make_estimator,
     measure_costs,
@@ -25,16 +25,34 @@ from nasgtn.configuration import config_tables, environment, pick_device, versio
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError
 from nasgtn.estimates import Comparison
-from nasgtn.evaluation import ZERO_COST, Evaluator, Named, TableTruth, TrainedTruth
+from nasgtn.evaluation import (
+    ZERO_COST,
+    Evaluator,
+    Named,
+    TableTruth,
+    TrainedTruth,
+    check_settings,
+    evaluate,
+)
 from nasgtn.evaluation.proxy import GtnProxy
 from nasgtn.fusion import MIN_LABELS, PARTS
 from nasgtn.gtn import TrainedGenerator, load_generator
 from nasgtn.preparation import load_truth
 from nasgtn.progress import Progress
 from nasgtn.randomness import derive_seed
-from nasgtn.records import CALIBRATED, ENSEMBLE, FUSED, WITHOUT, Evaluation, read_records
+from nasgtn.ranking import best_tenth
+from nasgtn.records import (
+    CALIBRATED,
+    ENSEMBLE,
+    FUSED,
+    WITHOUT,
+    Evaluation,
+    or_lowest,
+    read_records,
+)
 from nasgtn.report.comparison import ComparisonData, render_comparison
-from nasgtn.spaces import SearchSpace
+from nasgtn.spaces import Architecture, SearchSpace
+from nasgtn.task import Task
 
 if TYPE_CHECKING:
     from nasgtn.configuration import RunConfig
@@ -56,6 +74,8 @@ class Request:
     truth: str | None
     """What judges: `TRAINED`, FILE:COLUMN of a table, or None: what the configuration says."""
     truth_seeds: int
+    n_best: int
+    """More architectures of the best tenth, for its order alone."""
     out: Path | None
     """JSON Lines file of the truth. What depends on more settings is kept beside it, under names
     that have a digest of these settings: evaluations, and the generators, which do not depend on
@@ -69,10 +89,16 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
     kept = _kept(config, request, splits)
     space.check(splits.task, seed=config.seed)
     truth = truth_of(config, request.truth, space, splits)
-    if request.truth_seeds > 1 and not isinstance(truth, TrainedTruth):
+    is_trained = isinstance(truth, TrainedTruth)
+    if request.truth_seeds > 1 and not is_trained:
         raise InvalidConfigError(
             "--truth-seeds must be 1 with a table, which has one value an architecture, got "
             f"{request.truth_seeds}"
+        )
+    if request.n_best and is_trained:
+        raise InvalidConfigError(
+            "--best-tenth needs a table, to look up which architectures are that good; got "
+            f"{request.n_best} with trained accuracies"
         )
     if CALIBRATED in request.estimators and not request.generator:
         n_anchors = config.anchors.n
@@ -102,6 +128,15 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
         teachers = _teachers(config, request, (space, splits), kept, exclude, progress=progress)
     if CALIBRATED in request.estimators:
         _check_labels(teachers)
+    best = _best_tenth(
+        request.n_best,
+        space,
+        splits.task,
+        truth,
+        architectures,
+        seen=frozenset(one for teacher in teachers for one in teacher.trained.anchors),
+        seed=derive_seed(config.seed, "comparison", "best tenth"),
+    )
     rows = _Rows(
         config=replace(config, gtn=given.config) if given else config,
         space=space,
@@ -117,9 +152,39 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
             truth_seeds=request.truth_seeds,
             records=kept.records if kept else None,
             truth_records=request.out,
+            best=best,
         ),
         costs=measure_costs(space, splits.task, architectures),
         progress=progress,
+    )
+
+
+def _best_tenth(
+    n: int,
+    space: SearchSpace,
+    task: Task,
+    truth: Evaluator,
+    architectures: Sequence[Architecture],
+    *,
+    seen: frozenset[str],
+    seed: int,
+) -> list[Architecture]:
+    """Draw more architectures that are as good as the best tenth, none of those that were `seen`.
+
+    Fewer come back where hardly any is so good, or the space has no more.
+    """
+
+    def value(one: Architecture) -> float:
+        return or_lowest(evaluate(truth, one, seed=seed).score)
+
+    values = [value(one) for one in architectures] if n else []
+    lowest = min(compress(values, best_tenth(values)), default=0.0)
+    return space.sample_distinct(
+        n,
+        seed,
+        task,
+        exclude=seen.union(one.id for one in architectures),
+        wanted=lambda one: value(one) >= lowest,
     )
 
 

@@ -153,6 +153,13 @@ def report(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     "--truth-seeds", type=positive, metavar="N", default=1, help="Average so many trainings."
 )
 @click.option(
+    "--best-tenth",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=0,
+    help="Judge the order of the best tenth by so many more of it; the truth must be a table.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Keep true accuracies in this JSON Lines file, and what depends on generator and proxy "
@@ -171,6 +178,7 @@ def compare(
     generators: int,
     truth: str | None,
     truth_seeds: int,
+    best_tenth: int,
     out: Path | None,
     html: Path | None,
     as_json: bool,
@@ -188,6 +196,7 @@ def compare(
         n_generators=generators,
         truth=truth,
         truth_seeds=truth_seeds,
+        n_best=best_tenth,
         out=out,
     )
     config = config_beside(generator, values)
@@ -198,8 +207,9 @@ def compare(
     if as_json:
         print_json(comparison.flat())
         return
+    more = f" and {comparison.n_best} more of the best tenth" if comparison.n_best else ""
     click.echo(
-        f"{comparison.n_architectures} architectures, truth: {comparison.truth} "
+        f"{comparison.n_architectures} architectures{more}, truth: {comparison.truth} "
         f"({comparison.truth_seconds_per_candidate:.3g} s each)\n"
     )
     columns = {

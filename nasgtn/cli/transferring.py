@@ -9,11 +9,11 @@ from nasgtn.cli.comparing import truth_of
 from nasgtn.cli.generators import kept_generator
 from nasgtn.cli.settings import settings_of
 from nasgtn.cli.tasks import space_of, splits_of
-from nasgtn.comparison import ComparisonConfig, Estimator, check_settings, make_estimator
+from nasgtn.comparison import ComparisonConfig, Estimator, make_estimator
 from nasgtn.configuration import pick_device
 from nasgtn.data import Splits
 from nasgtn.errors import InvalidConfigError
-from nasgtn.evaluation import Named
+from nasgtn.evaluation import Named, check_settings
 from nasgtn.evaluation.proxy import GtnProxy, ProxyConfig, RealBudget
 from nasgtn.gtn import TrainedGenerator
 from nasgtn.progress import Progress, within

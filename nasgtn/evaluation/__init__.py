@@ -10,6 +10,7 @@ from nasgtn.evaluation.baselines import (
 )
 from nasgtn.evaluation.evaluator import Evaluator, Named, Report, Scores, evaluate
 from nasgtn.evaluation.ground_truth import TrainedTruth
+from nasgtn.evaluation.kept import KeptEvaluations, check_settings
 from nasgtn.evaluation.table import TableTruth
 from nasgtn.evaluation.truth import ChargedTable, Truth, TruthConfig, make_truth
 
@@ -18,6 +19,7 @@ __all__ = [
     "ChargedTable",
     "Evaluator",
     "GradNorm",
+    "KeptEvaluations",
     "MultiplyAdds",
     "Named",
     "NasWot",
@@ -29,6 +31,7 @@ __all__ = [
     "TrainedTruth",
     "Truth",
     "TruthConfig",
+    "check_settings",
     "evaluate",
     "make_truth",
 ]

@@ -110,6 +110,9 @@ def truth_in_words(data: ComparisonData) -> str:
         said += f": {words.duration(found.truth_seconds_per_candidate)} a candidate"
     if found.n_truth_failed:
         said += f"; it has no value for {words.plural(found.n_truth_failed, 'architecture')}"
+    if found.n_best:
+        said += f". {words.plural(found.n_best, 'more architecture')} of the best tenth "
+        said += f"{'judges' if found.n_best == 1 else 'judge'} the order there, and nothing else"
     return said + "."
 
 

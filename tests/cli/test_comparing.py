@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import QUICK, Nasgtn, Refused
+from command_line import QUICK, Nasgtn, Refused, write_tiny_table
 from page_reader import Reader
 
 from nasgtn.records import read_records
@@ -64,6 +64,21 @@ def test_estimators_are_compared_with_a_table(
     assert "test_acc_mean" in refused(*args, f"{table}:test_acc_men", code=2)
     refused(*args, f"{shared_data}/none.csv:test_acc_mean", code=1)
     assert "did you mean flops" in refused(*args[:8], "--estimators", "flop", code=2)
+
+
+def test_the_best_tenth_gets_more_architectures_from_a_table(
+    nasgtn: Nasgtn, refused: Refused, compare: Callable[..., Args], tmp_path: Path
+) -> None:
+    write_tiny_table(tmp_path / "table.csv")
+    args = compare("gtn,params", "--json", "--best-tenth", 2, n=3)
+    outcome = nasgtn(*args, "--truth", f"{tmp_path}/table.csv:test")
+    assert outcome.code == 0, outcome.err
+    told = json.loads(outcome.out)
+    assert told["n_best"] == 2
+    gtn, params = told["estimators"]
+    assert gtn["n"] == params["n"] == 3  # all of them are the best tenth, which has three
+    assert gtn["n_best_tenth"] == params["n_best_tenth"] == 3 + 2
+    assert "--best-tenth needs a table" in refused(*args, "--truth", "train", code=2)
 
 
 def test_the_truth_is_kept_when_only_proxy_or_generator_change(
