@@ -25,11 +25,11 @@ from nasgtn.cli.settings import TRAINED
 from nasgtn.configuration import environment, pick_device
 from nasgtn.data import DataConfig, Splits, load_splits
 from nasgtn.estimates import mean_scores
-from nasgtn.evaluation import Evaluator, Named, TrainedTruth, evaluate
+from nasgtn.evaluation import KeptEvaluations, Named, TrainedTruth
 from nasgtn.evaluation.proxy import GtnProxy, ProxyConfig
 from nasgtn.gtn import load_generator
 from nasgtn.ranking import spearman
-from nasgtn.records import Evaluation, append_record, read_records
+from nasgtn.records import Evaluation, read_records
 from nasgtn.spaces import SearchSpace, find_space
 from nasgtn.training import TrainingConfig
 from nasgtn.validation import validated
@@ -39,9 +39,9 @@ BENCHMARKS = ROOT / "results" / "benchmarks"
 OUT = BENCHMARKS / "bf16"
 NAMES = ("digits_convnet", "fashion_convnet", "nasbench201", "nasbench_macro")
 GENERATORS = {
-    "gtn, generator 0": ".generator",
-    "gtn, generator 1": ".generator-1",
-    "gtn, generator 2": ".generator-2",
+    "gtn, generator 0": "generator",
+    "gtn, generator 1": "generator-1",
+    "gtn, generator 2": "generator-2",
 }
 N_SCORED, N_TRAINED = 64, 24
 EXACT, ROUNDED, OTHER = "float32", "bfloat16", "float32, other weights"
@@ -83,30 +83,14 @@ class Benchmark:
     def device(self) -> torch.device:
         return self.splits.train.images.device
 
-    def kept(self, what: str) -> "Kept":
-        return Kept(OUT / f"{self.name}, {what}.{self.device.type}.jsonl", self.space)
-
-
-class Kept:
-    """Evaluations in a file: what is in it is not done again."""
-
-    def __init__(self, path: Path, space: SearchSpace) -> None:
-        self._path, self._space = path, space
-        self._known = {(one.evaluator, one.architecture_id): one for one in read_records(path)}
-
-    def evaluate(self, name: str, evaluator: Evaluator, like: Evaluation, seed: int) -> Evaluation:
-        """Evaluate the network that another evaluation is of."""
-        key = name, like.architecture_id
-        if key not in self._known:
-            network = self._space.architecture(like.choices)
-            self._known[key] = evaluate(Named(name, evaluator), network, seed=seed)
-            append_record(self._path, self._known[key])
-        return self._known[key]
+    def kept(self, what: str) -> KeptEvaluations:
+        """Open the records of something that was measured on this device."""
+        return KeptEvaluations(OUT / f"{self.name}.{what}.{self.device.type}.jsonl")
 
 
 def scored(benchmark: Benchmark, name: str) -> Row:
     """Score networks by one generator's proxy in all ways."""
-    (folder,) = (BENCHMARKS / benchmark.name).glob(f"*{GENERATORS[name]}")
+    (folder,) = (BENCHMARKS / benchmark.name).glob(f"*.{GENERATORS[name]}")
     splits = benchmark.splits
     generator = load_generator(folder, task=splits.task, device=benchmark.device)
     seeds = benchmark.settings["proxy"]["n_seeds"]
@@ -120,12 +104,13 @@ def scored(benchmark: Benchmark, name: str) -> Row:
     networks = [
         one for one in benchmark.scores if one.evaluator == name and one.architecture_id in truth
     ][:N_SCORED]
-    kept = benchmark.kept(name)
+    kept = benchmark.kept(GENERATORS[name])
     found: Found = {way: [] for way in proxies}
     for one in networks:
+        network = benchmark.space.architecture(one.choices)
         for way, proxy in proxies.items():
             seed = one.seed + (way == OTHER)
-            found[way].append(kept.evaluate(way, proxy, one, seed))
+            found[way].append(kept.evaluate(Named(way, proxy), network, seed))
     true = [truth[one.architecture_id] for one in networks]
     return {
         **orders(found),
@@ -148,7 +133,8 @@ def trained(benchmark: Benchmark) -> Row:
     for exact, other, *_ in list(trainings.values())[:N_TRAINED]:
         found[EXACT].append(exact)
         found[OTHER].append(other)
-        found[ROUNDED].append(kept.evaluate(ROUNDED, truth, exact, exact.seed))
+        network = benchmark.space.architecture(exact.choices)
+        found[ROUNDED].append(kept.evaluate(Named(ROUNDED, truth), network, exact.seed))
     accuracies = {way: fmean(scores_of(records)) for way, records in found.items()}
     return {
         **orders(found),
