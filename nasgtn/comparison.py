@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import compress, product
+from itertools import product
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,8 +13,8 @@ from nasgtn.errors import InvalidConfigError, InvalidDataError, UnknownNameError
 from nasgtn.estimates import (
     Comparison,
     Estimate,
+    Judges,
     Known,
-    estimate,
     mean_scores,
     rung_estimates,
 )
@@ -25,12 +25,14 @@ from nasgtn.fusion import calibrate, summed_log_ranks, weightings
 from nasgtn.gtn import ADAM, CHOICES, MUON, GtnConfig
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
-from nasgtn.ranking import best_tenth, spearman
+from nasgtn.ranking import spearman
 from nasgtn.records import CALIBRATED, ENSEMBLE, FUSED, Evaluation, or_lowest
 from nasgtn.spaces import Architecture, SearchSpace
 from nasgtn.spaces.cost import Cost, measure_cost
 from nasgtn.task import Task
 
+FEW = 5
+"""Or a twentieth of what is compared: so many more of the best tenth a sum ranks together."""
 GENERATED = ("gtn", ENSEMBLE, FUSED, CALIBRATED)
 """Names of the estimators that a trained generator is part of."""
 ESTIMATORS = (*GENERATED, "real:N", "real:N@RATE", "real:N/B", "real:N/B@RATE", *ZERO_COST)
@@ -51,7 +53,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonConfig:
-    """Seeds of a comparison, and where its evaluations are kept."""
+    """Seeds of a comparison, where its evaluations are kept, and who judges the best tenth."""
 
     seed: int = 0
     truth_seeds: int = 1
@@ -61,7 +63,8 @@ class ComparisonConfig:
     truth_records: Path | None = None
     """The same for the truth's evaluations; None: they are in `records` too."""
     best: Sequence[Architecture] = ()
-    """More architectures of the best tenth, which judge the order there and nothing else."""
+    """More architectures of the best tenth (`nasgtn.evaluation.best_tenth_of`), which judge the
+    order there and nothing else. The truth is asked for them, and keeps nothing."""
     paired: bool = False
     """All estimators start an architecture from the same initial weights; the truth has its own,
     as sharing its luck would flatter them."""
@@ -192,30 +195,33 @@ def compare(
             f"the truth must score at least one of {len(architectures)} architectures, but the "
             f"first of them gave: {trained[0].failure if trained else 'nothing'}"
         )
+
+    def scored(evaluator: Evaluator, some: Sequence[Architecture]) -> list[Evaluation]:
+        seed = _seed(evaluator, config)
+        return [
+            records.evaluate(evaluator, one, seed) for one in _told(some, evaluator.name, progress)
+        ]
+
     looked_up = mean_scores(evaluate(truth, one, seed=config.seed) for one in config.best)
-    judges = _Judges(known, _known(config.best, looked_up, {}), config.seed)
-    everyone = (*architectures, *config.best)
+    judges = Judges(known, _known(config.best, looked_up, {}), config.seed)
     estimates = []
     for estimator in estimators:
         if isinstance(estimator, Fusion):
-            found = judges.estimate(
-                estimator.name,
-                _fused(estimator, architectures, records, config),
-                _fused(estimator, everyone, records, config) if config.best else (),
-            )
+            row = _fused(estimator, architectures, records, config)
+            more = _fused_beside(estimator, architectures, records, config)
+            found = judges.estimate(estimator.name, row, more)
             estimates.append(replace(found, preparation_seconds=estimator.preparation_seconds))
             continue
         evaluations = {
-            setting: [
-                records.evaluate(evaluator, one, _seed(evaluator, config))
-                for one in _told(everyone, evaluator.name, progress)
-            ]
+            setting: scored(evaluator, architectures)
             for setting, evaluator in estimator.settings.items()
         }
-        estimates += _best_setting(estimator, evaluations, judges)
+        setting = _best_setting(estimator, evaluations, known)
+        more = scored(estimator.settings[setting[0]], config.best)
+        estimates += _judged(estimator, evaluations, setting, more, judges)
     return Comparison(
         n_architectures=len(architectures),
-        n_best=len(config.best),
+        n_best=len(judges.more),
         seed=config.seed,
         truth=truth.name,
         truth_seeds=config.truth_seeds,
@@ -267,6 +273,26 @@ def _fused(
     ]
 
 
+def _fused_beside(
+    fusion: Fusion,
+    architectures: Sequence[Architecture],
+    records: KeptEvaluations,
+    config: ComparisonConfig,
+) -> list[Evaluation]:
+    """Make the scores of more architectures, few of them at a time beside the others.
+
+    Ranks among many that the truth has picked would flatter the sum.
+    """
+    size = max(FEW, len(architectures) // 20)
+    return [
+        one
+        for begin in range(0, len(config.best), size)
+        for one in _fused(
+            fusion, (*architectures, *config.best[begin : begin + size]), records, config
+        )[len(architectures) :]
+    ]
+
+
 def measure_costs(
     space: SearchSpace, task: Task, architectures: Sequence[Architecture]
 ) -> dict[str, Cost]:
@@ -308,75 +334,56 @@ def _known(
     return found
 
 
-@dataclass(frozen=True)
-class _Judges:
-    """Architectures of known truth: those that are compared, and more of the best tenth."""
-
-    known: Mapping[str, Known]
-    more: Mapping[str, Known]
-    seed: int
-    """Of the bootstraps."""
-
-    def without_more(self, records: Sequence[Evaluation]) -> list[Evaluation]:
-        """Leave out those that judge the best tenth alone."""
-        return [one for one in records if one.architecture_id not in self.more]
-
-    def estimate(
-        self, name: str, records: Sequence[Evaluation], of_everyone: Sequence[Evaluation]
-    ) -> Estimate:
-        """Judge the scores of what is compared; if there are more, the tenth by everyone's."""
-        found = estimate(name, records, self.known, seed=self.seed)
-        if not self.more:
-            return found
-        is_best = best_tenth([one.truth for one in self.known.values()])
-        tenth = {**dict(compress(self.known.items(), is_best)), **self.more}
-        return found.with_best_tenth(estimate(name, of_everyone, tenth, seed=self.seed))
+Setting = tuple[str | None, str | None]
+"""One of an estimator's settings, and of its metrics."""
 
 
 def _best_setting(
     estimator: Estimator,
     evaluations: Mapping[str | None, Sequence[Evaluation]],
-    judges: "_Judges",
+    known: Mapping[str, Known],
+) -> Setting:
+    """Find the setting that agrees best with the truth."""
+
+    def merit(setting: Setting) -> float:
+        scores = mean_scores(_scored_by(setting[1], evaluations[setting[0]]))
+        both = [name for name in known if name in scores]
+        rho = spearman([scores[name] for name in both], [known[name].truth for name in both])
+        return or_lowest(rho)
+
+    return max(product(evaluations, estimator.metrics or (None,)), key=merit)
+
+
+def _judged(
+    estimator: Estimator,
+    evaluations: Mapping[str | None, Sequence[Evaluation]],
+    setting: Setting,
+    more: Sequence[Evaluation],
+    judges: Judges,
 ) -> list[Estimate]:
-    """Judge an estimator by its best setting, at its end and at the rungs before, if it has any.
+    """Judge an estimator by this setting, at its end and at the rungs before, if it has any.
 
     Trying the other settings was preparation. At a rung the score is the one that the evaluator
     told there, whatever number is taken at the end.
     """
-    rows: dict[tuple[str | None, str | None], Sequence[Evaluation]] = {
-        (setting, None): row for setting, row in evaluations.items()
-    }
-    if estimator.metrics:
-        rows = {
-            (setting, metric): [_scored_by(metric, one) for one in row]
-            for setting, row in evaluations.items()
-            for metric in estimator.metrics
-        }
-
-    def merit(place: tuple[str | None, str | None]) -> float:
-        scores = mean_scores(rows[place])
-        both = [(scores[name], one.truth) for name, one in judges.known.items() if name in scores]
-        return or_lowest(spearman(*(zip(*both, strict=True) if both else ((), ()))))
-
-    best = max(rows, key=merit)
-    others = [
-        one.seconds
-        for name, row in evaluations.items()
-        if name != best[0]
-        for one in judges.without_more(row)
-    ]
+    name, metric = setting
+    row = evaluations[name]
     end = replace(
-        judges.estimate(estimator.name, judges.without_more(rows[best]), rows[best]),
-        setting=", ".join(part.replace("_", " ") for part in best if part) or None,
+        judges.estimate(estimator.name, _scored_by(metric, row), _scored_by(metric, more)),
+        setting=", ".join(part.replace("_", " ") for part in setting if part) or None,
     )
-    rungs = rung_estimates({estimator.name: evaluations[best[0]]}, judges.known, seed=judges.seed)
+    rungs = rung_estimates({estimator.name: row}, judges.known, seed=judges.seed)
+    others = [one.seconds for key, other in evaluations.items() if key != name for one in other]
     before = estimator.preparation_seconds + sum(others)
     return [
-        replace(row, preparation_seconds=before)
-        for row in (end, *(replace(rung, setting=best[0]) for rung in rungs[:-1]))
+        replace(one, preparation_seconds=before)
+        for one in (end, *(replace(rung, setting=name) for rung in rungs[:-1]))
     ]
 
 
-def _scored_by(metric: str, record: Evaluation) -> Evaluation:
-    """Take another number of the record as its score."""
-    return record if record.score is None else replace(record, score=record.metrics[metric])
+def _scored_by(metric: str | None, records: Sequence[Evaluation]) -> list[Evaluation]:
+    """Take another number of the records as their score; None: leave it."""
+    return [
+        one if one.score is None or metric is None else replace(one, score=one.metrics[metric])
+        for one in records
+    ]

@@ -2,12 +2,20 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import compress
 from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
 
-from nasgtn.ranking import Agreement, Interval, agreement, partial_spearman, spearman_gain
+from nasgtn.ranking import (
+    Agreement,
+    Interval,
+    agreement,
+    best_tenth,
+    partial_spearman,
+    spearman_gain,
+)
 from nasgtn.records import Evaluation
 
 
@@ -152,6 +160,27 @@ def estimate(
         accuracy=fmean(accuracies) if accuracies else None,
         points=tuple(Point(one.description, score, one.truth) for score, one in both),
     )
+
+
+@dataclass(frozen=True)
+class Judges:
+    """Architectures of known truth: those that are compared, and more of the best tenth."""
+
+    known: Mapping[str, Known]
+    more: Mapping[str, Known]
+    seed: int
+    """Of the bootstraps."""
+
+    def estimate(
+        self, name: str, records: Sequence[Evaluation], more: Sequence[Evaluation]
+    ) -> Estimate:
+        """Judge the scores of what is compared, and in the best tenth those of more."""
+        found = estimate(name, records, self.known, seed=self.seed)
+        if not self.more:
+            return found
+        is_best = best_tenth([one.truth for one in self.known.values()])
+        tenth = {**dict(compress(self.known.items(), is_best)), **self.more}
+        return found.with_best_tenth(estimate(name, [*records, *more], tenth, seed=self.seed))
 
 
 def rung_estimates(

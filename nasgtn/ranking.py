@@ -55,7 +55,8 @@ class Agreement:
 
     `best_half` and `best_tenth` are Spearman's rho over the architectures with the highest truth:
     those whose truth reaches the ceil(n / 2)-th largest, or the max(3, ceil(n / 10))-th largest.
-    Architectures tied at that border all belong. Their intervals resample within that part.
+    Architectures tied at that border all belong. Their intervals resample within that part. More
+    architectures of the best tenth than that may have judged the order there.
     """
 
     n: int
@@ -69,6 +70,7 @@ class Agreement:
     best_half_kendall: float | None
     best_half_kendall_interval: Interval | None
     n_best_tenth: int
+    """Architectures that `best_tenth` was judged on."""
     best_tenth: float | None
     best_tenth_interval: Interval | None
     best_tenth_kendall: float | None

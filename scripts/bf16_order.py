@@ -6,8 +6,9 @@
 The first 64 networks of benchmark_ranking.py are scored as there, in bfloat16, and in float32 from
 other initial weights: what those change in the order is the noise that there is anyway. Where true
 accuracies were trained, the first 24 networks are also trained in bfloat16, and stand beside the
-first two trainings that are kept. Runs on a GPU where there is one; records are kept in
-results/benchmarks/bf16/, those of each device apart, and not made again; table.csv has the rows.
+first two trainings that are kept, whatever device those had. Runs on a GPU where there is one;
+records are kept in results/benchmarks/bf16/, those of each device apart, and not made again;
+table.csv has the rows.
 """
 
 import json
@@ -19,7 +20,6 @@ from statistics import fmean
 from typing import Any
 
 import pandas as pd
-import torch
 
 from nasgtn.cli.settings import TRAINED
 from nasgtn.configuration import environment, pick_device
@@ -80,23 +80,27 @@ class Benchmark:
         )
 
     @property
-    def device(self) -> torch.device:
-        return self.splits.train.images.device
+    def device(self) -> str:
+        """Name of the device."""
+        return environment(self.splits.train.images.device)["device"]
 
     def kept(self, what: str) -> KeptEvaluations:
         """Open the records of something that was measured on this device."""
-        return KeptEvaluations(OUT / f"{self.name}.{what}.{self.device.type}.jsonl")
+        return KeptEvaluations(OUT / f"{self.name}.{what}.{self.device.replace(' ', '-')}.jsonl")
 
 
 def scored(benchmark: Benchmark, name: str) -> Row:
     """Score networks by one generator's proxy in all ways."""
     (folder,) = (BENCHMARKS / benchmark.name).glob(f"*.{GENERATORS[name]}")
     splits = benchmark.splits
-    generator = load_generator(folder, task=splits.task, device=benchmark.device)
-    seeds = benchmark.settings["proxy"]["n_seeds"]
+    generator = load_generator(folder, task=splits.task, device=splits.train.images.device)
+    settings = benchmark.settings["proxy"]
     proxies = {
         way: GtnProxy.of(
-            generator, benchmark.space, splits, ProxyConfig(n_seeds=seeds, bf16=way == ROUNDED)
+            generator,
+            benchmark.space,
+            splits,
+            validated(ProxyConfig, {**settings, "bf16": way == ROUNDED}),
         )
         for way in (EXACT, ROUNDED, OTHER)
     }
@@ -104,7 +108,7 @@ def scored(benchmark: Benchmark, name: str) -> Row:
     networks = [
         one for one in benchmark.scores if one.evaluator == name and one.architecture_id in truth
     ][:N_SCORED]
-    kept = benchmark.kept(GENERATORS[name])
+    kept = benchmark.kept(folder.name)
     found: Found = {way: [] for way in proxies}
     for one in networks:
         network = benchmark.space.architecture(one.choices)
@@ -124,7 +128,8 @@ def scored(benchmark: Benchmark, name: str) -> Row:
 def trained(benchmark: Benchmark) -> Row:
     """Train networks in bfloat16, beside the first two trainings of each that are kept."""
     config = validated(TrainingConfig, {**benchmark.settings["training"], "bf16": True})
-    truth = TrainedTruth(benchmark.space, benchmark.splits, config, device=benchmark.device)
+    splits = benchmark.splits
+    truth = TrainedTruth(benchmark.space, splits, config, device=splits.train.images.device)
     trainings: Found = {}
     for one in benchmark.truth:
         trainings.setdefault(one.architecture_id, []).append(one)
@@ -135,12 +140,10 @@ def trained(benchmark: Benchmark) -> Row:
         found[OTHER].append(other)
         network = benchmark.space.architecture(exact.choices)
         found[ROUNDED].append(kept.evaluate(Named(ROUNDED, truth), network, exact.seed))
-    accuracies = {way: fmean(scores_of(records)) for way, records in found.items()}
     return {
         **orders(found),
-        "exact_accuracy": accuracies[EXACT],
-        "rounded_accuracy": accuracies[ROUNDED],
-        "other_accuracy": accuracies[OTHER],
+        "exact_accuracy": fmean(scores_of(found[EXACT])),
+        "rounded_accuracy": fmean(scores_of(found[ROUNDED])),
     }
 
 
@@ -155,14 +158,13 @@ def orders(found: Found) -> Row:
 
 
 def scores_of(records: list[Evaluation]) -> list[float]:
-    """Take the scores; a failed network is last."""
-    return [float("-inf") if one.score is None else one.score for one in records]
+    """Take the scores; none of these networks fails."""
+    return [one.score for one in records if one.score is not None]
 
 
 def write(benchmark: Benchmark, what: str, row: Row) -> None:
     """Add a row to the table, in place of an older one of the same, and say it."""
-    device = environment(benchmark.device)["device"]
-    row = {"benchmark": benchmark.name, "what": what, "device": device, **row}
+    row = {"benchmark": benchmark.name, "what": what, "device": benchmark.device, **row}
     print(row, flush=True)  # noqa: T201
     table = OUT / "table.csv"
     rows = pd.read_csv(table) if table.exists() else pd.DataFrame()

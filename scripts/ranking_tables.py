@@ -154,9 +154,10 @@ def rounding() -> Iterator[str]:
         (
             "scores",
             "networks",
-            "order by bfloat16 and by float32",
-            "by other initial weights and by those",
+            "bfloat16 with float32",
+            "other initial weights with float32",
             "with the truth: float32, bfloat16",
+            "mean accuracy",
             "seconds: float32, bfloat16",
             "device",
         )
@@ -169,6 +170,7 @@ def rounding() -> Iterator[str]:
                 f"{median(each['rounded_to_exact']):.3f}",
                 f"{median(each['other_to_exact']):.3f}",
                 both(each, "to_truth", number),
+                both(each, "accuracy", lambda value: f"{100 * value:.1f} %"),
                 both(each, "seconds", seconds),
                 str(device),
             )

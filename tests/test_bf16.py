@@ -57,7 +57,7 @@ def architecture(tiny_space: SearchSpace) -> Architecture:
     return tiny_space.architecture({"width": 8, "norm": "batch", "activation": "relu", "pool": 4})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def gtn(toy_splits: Splits) -> Gtn:
     curriculum = CurriculumConfig(n_steps=N_STEPS, n_batches=0, batch_size=BATCH)
     return Gtn(toy_splits.task, SynthesisConfig(curriculum=curriculum), seed=0)
@@ -225,9 +225,11 @@ def test_a_training_learns_as_well_and_is_measured_exactly(
 ) -> None:
     splits = toy_splits.to(device)
     config = TrainingConfig(epochs=6, batch_size=32, learning_rate=0.02, bf16=True)
-    torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 3))
+    seen: set[tuple[bool, torch.dtype]] = set()
+    network.register_forward_hook(lambda own, _, out: seen.add((own.training, out.dtype)))
     trained = train(network, splits, config, seed=0)
+    assert seen == {(True, torch.bfloat16), (False, torch.float32)}
     assert all(value.dtype == torch.float32 for value in trained.network.state_dict().values())
     found = measure(trained.network, splits.validation)
     assert (found.accuracy, found.loss) == (trained.validation_accuracy, trained.validation_loss)

@@ -18,8 +18,14 @@ from nasgtn.comparison import (
     measure_costs,
 )
 from nasgtn.data import Splits
-from nasgtn.errors import ArtefactError, InvalidConfigError, InvalidDataError, UnknownNameError
-from nasgtn.evaluation import Evaluator, Report, Scores, check_settings, evaluate
+from nasgtn.errors import (
+    ArtefactError,
+    InvalidConfigError,
+    InvalidDataError,
+    InvalidSpaceError,
+    UnknownNameError,
+)
+from nasgtn.evaluation import Evaluator, Report, Scores, best_tenth_of, check_settings, evaluate
 from nasgtn.evaluation.proxy import ProxyConfig
 from nasgtn.fusion import PARTS, calibrate, summed_log_ranks, weightings
 from nasgtn.gtn import GtnConfig
@@ -133,15 +139,10 @@ def test_more_of_the_best_tenth_judge_the_order_there_and_nothing_else(
 
     sample = tiny_space.sample_distinct(12, 0, toy_splits.task)
     lowest = sorted(values(truth, sample))[-3]
-    seen = frozenset(one.id for one in sample)
-    more = tiny_space.sample_distinct(
-        5,
-        1,
-        toy_splits.task,
-        exclude=seen,
-        wanted=lambda one: truth.score(one, seed=0).score >= lowest,
+    more = best_tenth_of(tiny_space, truth, sample).sample_distinct(
+        7, 1, toy_splits.task, exclude=frozenset(one.id for one in sample)
     )
-    assert len(more) == 5
+    assert len({one.id for one in (*sample, *more)}) == 12 + 7
     assert min(values(truth, more)) >= lowest
     fused = Fusion(
         name="sum",
@@ -153,12 +154,15 @@ def test_more_of_the_best_tenth_judge_the_order_there_and_nothing_else(
     ]
     usual = compare(rows, truth, sample, ComparisonConfig())
     found = compare(rows, truth, sample, ComparisonConfig(best=more))
-    assert (usual.n_best, found.n_best) == (0, 5)
+    assert (usual.n_best, found.n_best) == (0, 7)
     tenth = [one for one in sample if truth.score(one, seed=0).score >= lowest] + more
-    everyone = [*sample, *more]
-    parts = [values(part, everyone) for part in fused.parts.values()]
-    sums = summed_log_ranks(np.column_stack(parts), weightings(list(fused.parts))[0])
-    by_sum = dict(zip((one.id for one in everyone), sums, strict=True))
+    by_sum: dict[str, float] = {}
+    for beside in ([], more[:5], more[5:]):  # few at a time
+        everyone = [*sample, *beside]
+        parts = [values(part, everyone) for part in fused.parts.values()]
+        sums = summed_log_ranks(np.column_stack(parts), weightings(list(fused.parts))[0])
+        for one, score in zip(everyone, sums, strict=True):
+            by_sum.setdefault(one.id, score)
     for scores, row in (
         (values(params, tenth), found.estimators[0]),
         ([by_sum[one.id] for one in tenth], found.estimators[2]),
@@ -167,8 +171,9 @@ def test_more_of_the_best_tenth_judge_the_order_there_and_nothing_else(
         assert row.agreement.best_tenth == pytest.approx(rho)
         assert row.agreement.n_best_tenth == len(tenth)
     for before, after in zip(usual.estimators, found.estimators, strict=True):
-        assert before.agreement.n_best_tenth == len(tenth) - 5
-        assert after.setting == before.setting
+        assert before.agreement.n_best_tenth == len(tenth) - 7
+        assert (after.setting, after.n_failed) == (before.setting, before.n_failed)
+        assert (after.accuracy, after.partial) == (before.accuracy, before.partial)
         assert [point[1:] for point in after.points] == [point[1:] for point in before.points]
         assert (
             dataclasses.replace(
@@ -181,6 +186,19 @@ def test_more_of_the_best_tenth_judge_the_order_there_and_nothing_else(
             )
             == before.agreement
         )
+
+
+def test_what_has_no_truth_belongs_to_no_best_tenth(
+    tiny_space: SearchSpace, toy_splits: Splits, architectures: list[Architecture]
+) -> None:
+    best = best_tenth_of(tiny_space, Wide(), architectures)
+    drawn = best.sample_distinct(20, 0, toy_splits.task)
+    assert {one.choices["activation"] for one in drawn} == {"relu"}
+    known = [one.choices["width"] for one in architectures if one.choices["activation"] == "relu"]
+    assert min(one.choices["width"] for one in drawn) == sorted(known)[-3]  # type: ignore[type-var]
+    tanh = [one for one in architectures if one.choices["activation"] == "tanh"]
+    with pytest.raises(InvalidSpaceError, match="of the best tenth' must have architectures"):
+        best_tenth_of(tiny_space, Wide(), tanh).sample_distinct(1, 0, toy_splits.task)
 
 
 def test_true_accuracies_are_averaged_over_their_seeds(

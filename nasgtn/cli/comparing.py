@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -31,8 +30,8 @@ from nasgtn.evaluation import (
     Named,
     TableTruth,
     TrainedTruth,
+    best_tenth_of,
     check_settings,
-    evaluate,
 )
 from nasgtn.evaluation.proxy import GtnProxy
 from nasgtn.fusion import MIN_LABELS, PARTS
@@ -40,19 +39,16 @@ from nasgtn.gtn import TrainedGenerator, load_generator
 from nasgtn.preparation import load_truth
 from nasgtn.progress import Progress
 from nasgtn.randomness import derive_seed
-from nasgtn.ranking import best_tenth
 from nasgtn.records import (
     CALIBRATED,
     ENSEMBLE,
     FUSED,
     WITHOUT,
     Evaluation,
-    or_lowest,
     read_records,
 )
 from nasgtn.report.comparison import ComparisonData, render_comparison
 from nasgtn.spaces import Architecture, SearchSpace
-from nasgtn.task import Task
 
 if TYPE_CHECKING:
     from nasgtn.configuration import RunConfig
@@ -89,17 +85,7 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
     kept = _kept(config, request, splits)
     space.check(splits.task, seed=config.seed)
     truth = truth_of(config, request.truth, space, splits)
-    is_trained = isinstance(truth, TrainedTruth)
-    if request.truth_seeds > 1 and not is_trained:
-        raise InvalidConfigError(
-            "--truth-seeds must be 1 with a table, which has one value an architecture, got "
-            f"{request.truth_seeds}"
-        )
-    if request.n_best and is_trained:
-        raise InvalidConfigError(
-            "--best-tenth needs a table, to look up which architectures are that good; got "
-            f"{request.n_best} with trained accuracies"
-        )
+    _check_truth(request, truth)
     if CALIBRATED in request.estimators and not request.generator:
         n_anchors = config.anchors.n
         if n_anchors < MIN_LABELS:
@@ -114,12 +100,11 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
         if given and request.generator
         else []
     )
-    seen = {one.architecture_id for teacher in teachers for one in teacher.anchors}
     architectures = space.sample_distinct(
         request.n_architectures,
         derive_seed(config.seed, "comparison"),
         splits.task,
-        exclude=frozenset(seen.union(given.anchors if given else ())),
+        exclude=frozenset().union(*(teacher.seen for teacher in teachers)),
     )
     for name in set(request.estimators).difference(GENERATED):  # refused before any training
         make_estimator(name, space, splits, config.proxy, gtn=config.gtn)
@@ -128,15 +113,14 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
         teachers = _teachers(config, request, (space, splits), kept, exclude, progress=progress)
     if CALIBRATED in request.estimators:
         _check_labels(teachers)
-    best = _best_tenth(
-        request.n_best,
-        space,
-        splits.task,
-        truth,
-        architectures,
-        seen=frozenset(one for teacher in teachers for one in teacher.trained.anchors),
-        seed=derive_seed(config.seed, "comparison", "best tenth"),
-    )
+    best: Sequence[Architecture] = ()
+    if request.n_best:
+        best = best_tenth_of(space, truth, architectures).sample_distinct(
+            request.n_best,
+            derive_seed(config.seed, "comparison", "best tenth"),
+            splits.task,
+            exclude=frozenset(one.id for one in architectures).union(*(t.seen for t in teachers)),
+        )
     rows = _Rows(
         config=replace(config, gtn=given.config) if given else config,
         space=space,
@@ -159,35 +143,6 @@ def run_comparison(config: "RunConfig", request: Request, *, progress: Progress)
     )
 
 
-def _best_tenth(
-    n: int,
-    space: SearchSpace,
-    task: Task,
-    truth: Evaluator,
-    architectures: Sequence[Architecture],
-    *,
-    seen: frozenset[str],
-    seed: int,
-) -> list[Architecture]:
-    """Draw more architectures that are as good as the best tenth, none of those that were `seen`.
-
-    Fewer come back where hardly any is so good, or the space has no more.
-    """
-
-    def value(one: Architecture) -> float:
-        return or_lowest(evaluate(truth, one, seed=seed).score)
-
-    values = [value(one) for one in architectures] if n else []
-    lowest = min(compress(values, best_tenth(values)), default=0.0)
-    return space.sample_distinct(
-        n,
-        seed,
-        task,
-        exclude=seen.union(one.id for one in architectures),
-        wanted=lambda one: value(one) >= lowest,
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Teacher:
     """One of the generators that are compared."""
@@ -200,6 +155,26 @@ class _Teacher:
     @property
     def seconds(self) -> float:
         return self.trained.seconds + self.trained.anchor_seconds
+
+    @property
+    def seen(self) -> frozenset[str]:
+        """Ids of the architectures whose accuracies it knows, or its calibration does."""
+        return frozenset(self.trained.anchors).union(one.architecture_id for one in self.anchors)
+
+
+def _check_truth(request: Request, truth: Evaluator) -> None:
+    """Refuse what a trained truth, or a table, cannot give."""
+    is_trained = isinstance(truth, TrainedTruth)
+    if request.truth_seeds > 1 and not is_trained:
+        raise InvalidConfigError(
+            "--truth-seeds must be 1 with a table, which has one value an architecture, got "
+            f"{request.truth_seeds}"
+        )
+    if request.n_best and is_trained:
+        raise InvalidConfigError(
+            "--best-tenth needs a table, to look up which architectures are that good; got "
+            f"{request.n_best} with trained accuracies"
+        )
 
 
 def _check_labels(teachers: Sequence[_Teacher]) -> None:

@@ -8,6 +8,7 @@ from nasgtn.evaluation.baselines import (
     Parameters,
     SynFlow,
 )
+from nasgtn.evaluation.best_tenth import best_tenth_of
 from nasgtn.evaluation.evaluator import Evaluator, Named, Report, Scores, evaluate
 from nasgtn.evaluation.ground_truth import TrainedTruth
 from nasgtn.evaluation.kept import KeptEvaluations, check_settings
@@ -31,6 +32,7 @@ __all__ = [
     "TrainedTruth",
     "Truth",
     "TruthConfig",
+    "best_tenth_of",
     "check_settings",
     "evaluate",
     "make_truth",

@@ -70,7 +70,7 @@ class ProxyConfig:
     too few."""
     bf16: bool = False
     """Let autocast compute forward and backward passes in bfloat16 where that is safe; parameters
-    and optimiser stay float32. Faster on a GPU, mostly slower on a CPU."""
+    and optimiser stay float32. Several seeds go one by one then, on a GPU, too."""
 
     def __post_init__(self) -> None:
         if self.metric is not None and self.metric not in METRICS:
@@ -313,10 +313,10 @@ class _Probing:
     def _initialise(
         self, architecture: Architecture, seed: int
     ) -> list[tuple[Learner, Float[Tensor, "*seeds params"]]]:
-        """Build the networks: side by side in one learner on a GPU, one by one on a CPU.
+        """Build the networks: side by side in one learner on a GPU in float32, else one by one.
 
-        One by one is faster there: `vmap` makes grouped convolutions of them. It has no batch
-        normalisation in bfloat16.
+        That is faster on a CPU, where `vmap` makes grouped convolutions of them; and `vmap` has no
+        batch normalisation in bfloat16.
         """
         learners = [
             Learner(

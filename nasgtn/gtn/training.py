@@ -84,9 +84,10 @@ def train_generator(  # noqa: PLR0913 - a whole stage: what it reads, how, and w
     probe = splits.probe(JURY_IMAGES).resized(task.height, task.width)
     log = _Log(folder)
     checkpoint = log.checkpoint()
+    chosen = checkpoint.get("chosen_protocol")
     protocol = (
         TrainingProtocol(INNER_LOOPS[chosen[0]], SCORES[chosen[1]])
-        if (chosen := checkpoint.get("protocol")) is not None
+        if chosen is not None
         else choose_protocol(
             config,
             space,
@@ -218,7 +219,7 @@ class _Log:
             state["seconds"] = torch.tensor(seconds, dtype=torch.float64)
             if protocol.inner_loop in INNER_LOOPS:
                 chosen = INNER_LOOPS.index(protocol.inner_loop), SCORES.index(protocol.score)
-                state["protocol"] = torch.tensor(chosen)
+                state["chosen_protocol"] = torch.tensor(chosen)
             write_tensors(self._checkpoint, state)
 
     def checkpoint(self) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from nasgtn.spaces.cost import (
     measure_cost,
     measure_latency,
 )
-from nasgtn.spaces.families import Family, families_by, hold_out, only, without
+from nasgtn.spaces.families import Family, families_by, hold_out, only, part, without
 from nasgtn.spaces.space import Architecture, SearchSpace
 
 __all__ = [
@@ -32,5 +32,6 @@ __all__ = [
     "measure_cost",
     "measure_latency",
     "only",
+    "part",
     "without",
 ]

@@ -55,12 +55,12 @@ class Family:
 
 def only(space: SearchSpace, family: Family) -> SearchSpace:
     """Make the part of a space that is of a family; it still builds every architecture."""
-    return _part(space, f"with {family}", family.holds)
+    return part(space, f"with {family}", family.holds)
 
 
 def without(space: SearchSpace, families: Sequence[Family]) -> SearchSpace:
     """Make the part of a space that is of none of the families."""
-    return _part(
+    return part(
         space,
         f"without {' or '.join(map(str, families))}",
         lambda choices: not any(family.holds(choices) for family in families),
@@ -107,7 +107,8 @@ def families_by(space: SearchSpace, choice: str, task: Task) -> list[Family]:
     return [Family(((choice, _text(value)),)) for value in sorted(values, key=_order)]
 
 
-def _part(space: SearchSpace, words: str, accepts: Callable[[Choices], bool]) -> SearchSpace:
+def part(space: SearchSpace, words: str, accepts: Callable[[Choices], bool]) -> SearchSpace:
+    """Make the part of a space whose choices are accepted; `words` end its name."""
     whole = space.accepts
     return replace(
         space,

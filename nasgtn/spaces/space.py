@@ -106,17 +106,9 @@ class SearchSpace:
         )
 
     def sample_distinct(
-        self,
-        n: int,
-        seed: int,
-        task: Task,
-        *,
-        exclude: frozenset[str] = frozenset(),
-        wanted: Callable[[Architecture], bool] | None = None,
+        self, n: int, seed: int, task: Task, *, exclude: frozenset[str] = frozenset()
     ) -> list[Architecture]:
         """Draw up to `n` architectures with different ids, none of them in `exclude`.
-
-        Where not all are `wanted`, the others are left out, too.
 
         Fewer come back where the space is smaller than that (after 20 n + 100 draws). A draw that
         cannot be built is left out.
@@ -134,9 +126,9 @@ class SearchSpace:
             except InvalidSpaceError as error:
                 failure = failure or error
                 continue
-            if architecture.id not in exclude and (wanted is None or wanted(architecture)):
+            if architecture.id not in exclude:
                 found.setdefault(architecture.id, architecture)
-        if failure is not None and not found and wanted is None:
+        if failure is not None and not found:
             raise failure
         return list(found.values())
 

@@ -178,6 +178,7 @@ def test_a_training_that_goes_on_does_not_choose_again(
         if (stage, done) == ("meta-training", 2) and seen.count(stage) == 2:
             raise StoppedError
 
+    anchors = [replace(one, score=-(one.score or 0.0)) for one in anchors]
     meta = replace(config.meta_training, n_meta_steps=3, save_every=1, rank_score=score)
     config = replace(config, meta_training=meta)
     train = partial(
