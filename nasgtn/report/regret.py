@@ -39,7 +39,7 @@ def regret_figure(table: str) -> go.Figure:
         f"points below the best of the table, up to {HIGHEST}",
         showlegend=True,
     )
-    figure.update_yaxes(range=[0, HIGHEST])
+    figure.update_yaxes(range=[-0.05, HIGHEST])  # a line at 0 is seen
     return figure.update_xaxes(type="log")
 
 
