@@ -13,7 +13,6 @@ images whole. All else, as the optimiser, is as the benchmark has it on a small 
 import csv
 import json
 import math
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -103,7 +102,7 @@ def main() -> None:
     if "--published" in more:
         more.remove("--published")
         device = environment(pick_device("auto"))["device"]
-        folder = folder.with_name(f"{name}_published_{re.sub(r'[^a-z0-9]+', '-', device.lower())}")
+        folder = folder.with_name(f"{name}_published_{device.replace(' ', '-')}")
         sizes = PUBLISHED
     options = [*BENCHMARKS[name], *sizes, "--out", folder / "truth.jsonl", "--json", *more]
     command = [sys.executable, "-m", "nasgtn", "compare", *map(str, options)]

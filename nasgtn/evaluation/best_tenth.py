@@ -6,6 +6,7 @@ from itertools import compress
 
 from nasgtn.evaluation.evaluator import Evaluator, evaluate
 from nasgtn.ranking import best_tenth
+from nasgtn.records import or_lowest
 from nasgtn.spaces import Architecture, Choices, SearchSpace, part
 
 
@@ -24,8 +25,7 @@ def best_tenth_of(
     """
 
     def value(architecture: Architecture) -> float:
-        score = evaluate(truth, architecture, seed=0).score
-        return -math.inf if score is None else score
+        return or_lowest(evaluate(truth, architecture, seed=0).score)
 
     known = [found for one in sample if (found := value(one)) > -math.inf]
     lowest = min(compress(known, best_tenth(known)), default=math.inf)

@@ -78,6 +78,12 @@ def test_the_best_tenth_gets_more_architectures_from_a_table(
     gtn, params = told["estimators"]
     assert gtn["n"] == params["n"] == 3  # all of them are the best tenth, which has three
     assert gtn["n_best_tenth"] == params["n_best_tenth"] == 3 + 2
+    page = tmp_path / "page.html"
+    args = compare("params", "--best-tenth", 2, n=3)
+    outcome = nasgtn(*args, "--truth", f"{tmp_path}/table.csv:test", "--html", page)
+    assert "3 architectures and 2 more of the best tenth" in outcome.out
+    assert "2 more architectures of the best tenth judge the order there" in page.read_text()
+    args = compare("gtn,params", "--best-tenth", 2, n=3)
     assert "--best-tenth needs a table" in refused(*args, "--truth", "train", code=2)
 
 
