@@ -34,6 +34,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "storage": ("search.storage",),
     "verify": ("verification.candidates", "verification.control"),
     "control": ("verification.control",),
+    "rounds": ("verification.rounds",),
 }
 """Each option, and the keys of the configuration that it sets; a later row wins."""
 

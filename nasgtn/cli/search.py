@@ -49,6 +49,12 @@ positive = click.IntRange(min=1)
     "--control", type=click.IntRange(min=0), metavar="N", help="Controls, if another number."
 )
 @click.option(
+    "--rounds",
+    type=positive,
+    metavar="N",
+    help="Verify the candidates in so many rounds, each chosen with what is known by then.",
+)
+@click.option(
     "--objective",
     multiple=True,
     metavar="NAME",

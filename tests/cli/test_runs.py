@@ -331,6 +331,19 @@ def test_a_space_that_sometimes_fails_costs_those_trials_alone(
     assert "<b>8</b>" not in (tmp_path / "run" / "report.html").read_text()
 
 
+def test_candidates_are_verified_in_rounds(
+    nasgtn: Nasgtn, refused: Refused, toy_archive: Path, tiny_space_file: Path, tmp_path: Path
+) -> None:
+    where = ("--dataset", toy_archive, "--space", tiny_space_file, "--run", tmp_path / "run")
+    size = ("--trials", 6, "--verify", 2, "--control", 0, "--quiet", *QUICK)
+    assert "--rounds" in refused("search", *where, *size, "--rounds", 0, code=2)
+    outcome = nasgtn("search", *where, *size, "--rounds", 2)
+    assert outcome.code == 0, outcome.err
+    verification = tomllib.loads((tmp_path / "run" / "config.toml").read_text())["verification"]
+    assert (verification["candidates"], verification["rounds"]) == (2, 2)
+    assert len(read_records(tmp_path / "run" / "verification.jsonl")) == 2
+
+
 def test_versions_of_the_run_are_those_that_env_tells(nasgtn: Nasgtn, finished_run: Path) -> None:
     packages = json.loads(nasgtn("env", "--json").out)["packages"]
     saved = tomllib.loads((finished_run / "config.toml").read_text())["versions"]
