@@ -306,13 +306,18 @@ def write_page(
         charged=config.truth.table if request.truth is None else None,
         command=command,
         config=config_tables(config),
-        environment={
-            **{name: str(value) for name, value in versions().items()},
-            **environment(pick_device(config.device)),
-        },
+        environment=surroundings(config),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, render_comparison(data))
+
+
+def surroundings(config: "RunConfig") -> dict[str, str]:
+    """Name versions and machine, as a page shows them."""
+    return {
+        **{name: str(value) for name, value in versions().items()},
+        **environment(pick_device(config.device)),
+    }
 
 
 def truth_of(

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from nasgtn.cli.options import (
+    given_command,
     output_options,
     positive,
     run_config,
@@ -32,12 +33,18 @@ from nasgtn.cli.progress import shown, stoppable
     type=click.Path(path_type=Path, dir_okay=False),
     help="Keep evaluations in this JSON Lines file, and generators beside it; none is made twice.",
 )
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a page with both matrices; it opens without a network.",
+)
 @output_options
 def transfer(
     by: str,
     architectures: int,
     truth: str | None,
     out: Path | None,
+    html: Path | None,
     as_json: bool,
     quiet: bool,
     **values: object,
@@ -47,13 +54,15 @@ def transfer(
     One generator is trained on each family alone and one on the whole space; each, and real data
     in its place, then teaches architectures of every family.
     """
-    from nasgtn.cli.transferring import Request, run_transfer
+    from nasgtn.cli.transferring import Request, run_transfer, write_page
     from nasgtn.transfer import transfer_tables
 
     request = Request(by=by, n_architectures=architectures, truth=truth, out=out)
     config = run_config(values)
     with stoppable("the same command, if it has --out"), shown(is_quiet=quiet) as progress:
         found = run_transfer(config, request, progress=progress)
+    if html is not None:
+        write_page(html, found, config, request, command=given_command())
     if as_json:
         print_json(found.flat())
         return

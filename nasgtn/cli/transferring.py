@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nasgtn.cli.comparing import truth_of
+from nasgtn.artefacts import write_text
+from nasgtn.cli.comparing import surroundings, truth_of
 from nasgtn.cli.generators import kept_generator
 from nasgtn.cli.settings import settings_of
 from nasgtn.cli.tasks import space_of, splits_of
 from nasgtn.comparison import ComparisonConfig, Estimator, make_estimator
-from nasgtn.configuration import pick_device
+from nasgtn.configuration import config_tables, pick_device
 from nasgtn.data import Splits
 from nasgtn.errors import InvalidConfigError
 from nasgtn.evaluation import Named, check_settings
@@ -18,8 +19,9 @@ from nasgtn.evaluation.proxy import GtnProxy, ProxyConfig, RealBudget
 from nasgtn.gtn import TrainedGenerator
 from nasgtn.progress import Progress, within
 from nasgtn.randomness import derive_seed
+from nasgtn.report.transfer import TransferData, render_transfer
 from nasgtn.spaces import SearchSpace, families_by, only
-from nasgtn.transfer import WHOLE_SPACE, Transfer, measure_transfer
+from nasgtn.transfer import WHOLE_SPACE, Transfer, measure_transfer, transfer_tables
 
 if TYPE_CHECKING:
     from nasgtn.configuration import RunConfig
@@ -111,3 +113,20 @@ def _folder(out: Path | None, index: int, name: str) -> Path | None:
     if out is None:
         return None
     return out.with_name(f"{out.name}.generators") / re.sub(r"[^\w.=-]+", "-", f"{index}-{name}")
+
+
+def write_page(
+    path: Path, transfer: Transfer, config: "RunConfig", request: Request, *, command: str
+) -> None:
+    """Write the page of a transfer matrix; `command` reruns it."""
+    data = TransferData(
+        tables=transfer_tables(transfer),
+        dataset=config.data.name,
+        space=config.space.name,
+        by=request.by,
+        command=command,
+        config=config_tables(config),
+        environment=surroundings(config),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, render_transfer(data))

@@ -8,6 +8,7 @@ from statistics import fmean
 import pytest
 import torch
 from command_line import QUICK, Nasgtn, Refused
+from page_reader import Reader
 
 from nasgtn.cli.options import run_config
 from nasgtn.comparison import RATES
@@ -79,13 +80,17 @@ def test_each_generator_is_trained_on_its_family_and_tested_on_all(
     kept = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     again = nasgtn(*args, "--json", "--quiet")
     assert (json.loads(again.out), again.err) == (told, "")
-    text = nasgtn(*args, "--quiet").out
+    html = tmp_path / "pages" / "transfer.html"
+    text = nasgtn(*args, "--quiet", "--html", html).out
     assert [line.split("  ")[0] for line in text.splitlines()[1:6]] == [
         "trained on",
         *told["trained_on"],
     ]
     assert f"{told['estimates'][0][1]['accuracy']:.3f}" in text.splitlines()[2]
     assert {path: path.read_bytes() for path in kept} == kept
+    shown = " ".join(Reader(html.read_text(encoding="utf-8")).text.split())
+    cells = [cell.strip() for line in text.splitlines() for cell in line.split("  ")]
+    assert [cell for cell in (*cells, f"--html {html}") if cell not in shown] == []
 
 
 def test_a_choice_that_makes_no_families_is_refused(
