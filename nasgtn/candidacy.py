@@ -16,6 +16,7 @@ from nasgtn.fusion import (
     choose_sum,
     expected_improvement,
     normal_scores,
+    parts_of,
     summed_log_ranks,
     upper_confidence_bound,
     weightings,
@@ -69,12 +70,8 @@ class Pool:
 
     def took(self, *, with_gtn: bool = True, is_calibrated: bool) -> NDArray[np.float64]:
         """Sum the seconds of each architecture's parts; without labels some are not read."""
-        parts = [
-            taken
-            for part, taken in self.seconds.items()
-            if (with_gtn or part != "gtn") and (is_calibrated or PARTS[part])
-        ]
-        return np.sum(parts, axis=0)  # type: ignore[no-any-return]
+        parts = parts_of(with_gtn=with_gtn, is_calibrated=is_calibrated)
+        return np.sum([self.seconds[part] for part in parts], axis=0)  # type: ignore[no-any-return]
 
     def calibrated(
         self, labels: Mapping[str, float], *, seed: int, with_gtn: bool = True

@@ -1,15 +1,14 @@
 """Compares estimators: how well, and for how many seconds, each orders the same architectures."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import TypeVar
 
-from nasgtn.data import Splits
-from nasgtn.errors import InvalidConfigError, InvalidDataError, UnknownNameError
+from nasgtn.errors import InvalidConfigError, InvalidDataError
 from nasgtn.estimates import (
     Comparison,
     Estimate,
@@ -18,35 +17,19 @@ from nasgtn.estimates import (
     mean_scores,
     rung_estimates,
 )
-from nasgtn.evaluation import Evaluator, KeptEvaluations, Named, evaluate
-from nasgtn.evaluation.baselines import ZERO_COST
-from nasgtn.evaluation.proxy import ProxyConfig, RealBudget, RealSteps
+from nasgtn.estimators import Estimator, Fusion
+from nasgtn.evaluation import Counting, Evaluator, KeptEvaluations, evaluate, mean_multiply_adds
 from nasgtn.fusion import calibrate, summed_log_ranks, weightings
-from nasgtn.gtn import ADAM, CHOICES, MUON, GtnConfig
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
 from nasgtn.ranking import spearman
-from nasgtn.records import CALIBRATED, ENSEMBLE, FUSED, Evaluation, or_lowest
+from nasgtn.records import Evaluation, or_lowest
 from nasgtn.spaces import Architecture, SearchSpace
 from nasgtn.spaces.cost import Cost, measure_cost
 from nasgtn.task import Task
 
 FEW = 5
 """Or a twentieth of what is compared: so many more of the best tenth a sum ranks together."""
-GENERATED = ("gtn", ENSEMBLE, FUSED, CALIBRATED)
-"""Names of the estimators that a trained generator is part of."""
-ESTIMATORS = (*GENERATED, "real:N", "real:N@RATE", "real:N/B", "real:N/B@RATE", *ZERO_COST)
-"""Names of the estimators; N is a number of steps on real batches, B of different ones, which
-come in turn, RATE their learning rate. Without RATE the best of `RATES` counts."""
-RATES = (0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.07, 0.1)
-"""Learning rates that `real:N` tries: the generator learned its own, and an opponent of one fixed
-rate is judged on how well that fits. They surround the optimiser's default of 0.05, and both ends
-ordered worse than the middle on digits (records in results/benchmarks/digits_convnet/)."""
-
-TUNED_OPTIMISERS = (MUON, ADAM)
-"""Those that `real:N` tries where the anchors choose the generator's, each at all `RATES`."""
-TUNED_METRICS = ("soft_accuracy", "accuracy", "loss", "training_loss", "late_training_loss")
-"""Scores that `real:N` tries where `proxy.metric` sets none: the generator learns its own."""
 
 T = TypeVar("T")
 
@@ -59,7 +42,8 @@ class ComparisonConfig:
     truth_seeds: int = 1
     """True accuracies are means over this many trainings."""
     records: Path | None = None
-    """A JSON Lines file: evaluations that it holds are not done again."""
+    """A JSON Lines file: evaluations that it holds are not done again. What they cost in
+    multiply-adds is in another beside it (`counts`)."""
     truth_records: Path | None = None
     """The same for the truth's evaluations; None: they are in `records` too."""
     best: Sequence[Architecture] = ()
@@ -73,90 +57,11 @@ class ComparisonConfig:
         if self.truth_seeds < 1:
             raise InvalidConfigError(f"truth_seeds must be at least 1, got {self.truth_seeds}")
 
-
-@dataclass(frozen=True, kw_only=True)
-class Estimator:
-    """One row of a comparison: an evaluator, or one with several settings, of which one counts."""
-
-    name: str
-    settings: Mapping[str | None, Evaluator]
-    """By what tells them apart; None where there is one alone. Of several the one counts that
-    agrees best with the truth: judged in its favour, on the architectures that are compared."""
-    metrics: Sequence[str] = ()
-    """Numbers in its records that may be the score, each a setting too; none: the score alone."""
-    preparation_seconds: float = 0.0
-    """Spent once, before the first architecture."""
-
-    @classmethod
-    def of(cls, evaluator: Evaluator, *, preparation_seconds: float = 0.0) -> "Estimator":
-        """Take an evaluator as it is."""
-        return cls(
-            name=evaluator.name,
-            settings={None: evaluator},
-            preparation_seconds=preparation_seconds,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fusion:
-    """One row of a comparison whose scores are made of those of others (`nasgtn.fusion`)."""
-
-    name: str
-    parts: Mapping[str, Evaluator]
-    """By the name that `nasgtn.fusion.PARTS` has its weight under; what follows a comma tells
-    several of them apart."""
-    anchors: Sequence[Evaluation] = ()
-    """Labelled architectures, none of which is compared; without them summed log-ranks are
-    taken."""
-    preparation_seconds: float = 0.0
-
-
-def make_estimator(
-    name: str,
-    space: SearchSpace,
-    splits: Splits,
-    config: ProxyConfig,
-    *,
-    gtn: GtnConfig,
-) -> Estimator:
-    """Make an estimator that needs no generator from its name.
-
-    Args:
-        name: One of `ESTIMATORS`, but none of `GENERATED`.
-        space: Where the architectures come from.
-        splits: Its test part is never read.
-        config: How the proxy scores; `real:N` follows it.
-        gtn: Its batch size, size of the images and options of the space hold for `real:N` too, and
-            its optimiser; where anchors choose that, the better one by the truth.
-
-    Raises:
-        UnknownNameError: There is no such estimator.
-        InvalidConfigError: N, B or RATE is no positive number, or B above N.
-    """
-    task = splits.task
-    if name.startswith("real:"):
-        found = RealBudget.read(name, gtn.curriculum.batch_size)
-        rate = found.learning_rate
-        space = space.with_options(space.options_of_proxy(gtn.space_options))
-        small = splits.shrunk(gtn.image_size)
-        settings: dict[str | None, Evaluator] = {}
-        is_chosen = gtn.inner_loop in [one.inner_loop for one in CHOICES]
-        is_open = rate is None and gtn.choose_optimiser and is_chosen
-        rules = TUNED_OPTIMISERS if is_open else (gtn.inner_loop,)
-        for rule, one in product(rules, RATES if rate is None else (rate,)):
-            steps = RealSteps(space, small, found._replace(learning_rate=one), config, rule)
-            tag = "" if rule == rules[0] else f", {rule.optimiser}"
-            settings[f"learning rate {one:g}{tag}" if rate is None else None] = Named(
-                f"{steps.name}{tag}", steps
-            )
-        return Estimator(
-            name=name,
-            settings=settings,
-            metrics=() if config.metric else TUNED_METRICS,
-        )
-    if name not in ZERO_COST:
-        raise UnknownNameError.of("estimator", name, ESTIMATORS)
-    return Estimator.of(ZERO_COST[name](space, task, splits.train))
+    @property
+    def counts(self) -> Path | None:
+        """Name the file of the multiply-adds."""
+        path = self.records
+        return path and path.with_name(f"{path.stem}.multiply_adds{path.suffix}")
 
 
 def compare(
@@ -196,12 +101,7 @@ def compare(
             f"first of them gave: {trained[0].failure if trained else 'nothing'}"
         )
 
-    def scored(evaluator: Evaluator, some: Sequence[Architecture]) -> list[Evaluation]:
-        seed = _seed(evaluator, config)
-        return [
-            records.evaluate(evaluator, one, seed) for one in _told(some, evaluator.name, progress)
-        ]
-
+    scoring = _Scoring(records, KeptEvaluations(config.counts), config, progress)
     looked_up = mean_scores(evaluate(truth, one, seed=config.seed) for one in config.best)
     judges = Judges(known, _known(config.best, looked_up, {}), config.seed)
     estimates = []
@@ -210,15 +110,25 @@ def compare(
             row = _fused(estimator, architectures, records, config)
             more = _fused_beside(estimator, architectures, records, config)
             found = judges.estimate(estimator.name, row, more)
-            estimates.append(replace(found, preparation_seconds=estimator.preparation_seconds))
+            estimates.append(
+                replace(
+                    found,
+                    multiply_adds_per_candidate=scoring.count(
+                        estimator.parts.values(), architectures
+                    ),
+                    preparation_seconds=estimator.preparation_seconds,
+                )
+            )
             continue
         evaluations = {
-            setting: scored(evaluator, architectures)
+            setting: scoring.score(evaluator, architectures)
             for setting, evaluator in estimator.settings.items()
         }
         setting = _best_setting(estimator, evaluations, known)
-        more = scored(estimator.settings[setting[0]], config.best)
-        estimates += _judged(estimator, evaluations, setting, more, judges)
+        evaluator = estimator.settings[setting[0]]
+        more = scoring.score(evaluator, config.best)
+        cost = scoring.count([evaluator], architectures)
+        estimates += _judged(estimator, evaluations, setting, more, cost, judges)
     return Comparison(
         n_architectures=len(architectures),
         n_best=len(judges.more),
@@ -229,6 +139,39 @@ def compare(
         truth_seconds_per_candidate=sum(one.seconds for one in trained) / len(architectures),
         estimators=tuple(estimates),
     )
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """Scores architectures, or looks up what is kept, and tells how far it is."""
+
+    records: KeptEvaluations
+    counts: KeptEvaluations
+    config: ComparisonConfig
+    progress: Progress
+
+    def score(self, evaluator: Evaluator, some: Sequence[Architecture]) -> list[Evaluation]:
+        """Score each of some architectures."""
+        seed = _seed(evaluator, self.config)
+        return [
+            self.records.evaluate(evaluator, one, seed)
+            for one in _told(some, evaluator.name, self.progress)
+        ]
+
+    def count(self, evaluators: Iterable[Evaluator], some: Sequence[Architecture]) -> float | None:
+        """Add up the evaluators' mean multiply-adds; None where one of them has no count."""
+        total = 0.0
+        for evaluator in evaluators:
+            counting = Counting.of(evaluator)
+            if counting is None:
+                return None
+            told = _told(some, counting.name, self.progress)
+            counted = [self.counts.evaluate(counting, one, seed=0) for one in told]
+            found = mean_multiply_adds(counted)
+            if not found:
+                return None
+            total += found[evaluator.name]
+        return total
 
 
 def _fused(
@@ -359,20 +302,23 @@ def _judged(
     evaluations: Mapping[str | None, Sequence[Evaluation]],
     setting: Setting,
     more: Sequence[Evaluation],
+    cost: float | None,
     judges: Judges,
 ) -> list[Estimate]:
     """Judge an estimator by this setting, at its end and at the rungs before, if it has any.
 
     Trying the other settings was preparation. At a rung the score is the one that the evaluator
-    told there, whatever number is taken at the end.
+    told there, whatever number is taken at the end. `cost` is a candidate's, in multiply-adds.
     """
     name, metric = setting
     row = evaluations[name]
     end = replace(
         judges.estimate(estimator.name, _scored_by(metric, row), _scored_by(metric, more)),
         setting=", ".join(part.replace("_", " ") for part in setting if part) or None,
+        multiply_adds_per_candidate=cost,
     )
-    rungs = rung_estimates({estimator.name: row}, judges.known, seed=judges.seed)
+    costs = {} if cost is None else {estimator.name: cost}
+    rungs = rung_estimates({estimator.name: row}, judges.known, costs, seed=judges.seed)
     others = [one.seconds for key, other in evaluations.items() if key != name for one in other]
     before = estimator.preparation_seconds + sum(others)
     return [

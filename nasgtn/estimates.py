@@ -52,6 +52,9 @@ class Estimate:
     """Architectures that the estimator could not score."""
     seconds_per_candidate: float | None
     """Mean over the scored architectures; what was needed once, beforehand, is not in it."""
+    multiply_adds_per_candidate: float | None = None
+    """The same cost whatever the machine (`nasgtn.spaces.cost`), way back and optimiser included;
+    None where it was not counted."""
     accuracy: float | None = None
     """Mean validation accuracy after a proxy's last step; None for what does not train."""
     preparation_seconds: float = 0.0
@@ -87,6 +90,7 @@ class Estimate:
             "partial": self.partial,
             "n_failed": self.n_failed,
             "seconds_per_candidate": self.seconds_per_candidate,
+            "multiply_adds_per_candidate": self.multiply_adds_per_candidate,
             "accuracy": self.accuracy,
             "preparation_seconds": self.preparation_seconds,
         }
@@ -184,15 +188,20 @@ class Judges:
 
 
 def rung_estimates(
-    by_name: Mapping[str, Sequence[Evaluation]], known: Mapping[str, Known], *, seed: int
+    by_name: Mapping[str, Sequence[Evaluation]],
+    known: Mapping[str, Known],
+    multiply_adds: Mapping[str, float],
+    *,
+    seed: int,
 ) -> tuple[Estimate, ...]:
     """Judge every evaluator with a curve at each of its steps, on the same architectures.
 
-    The seconds of an evaluation are shared out evenly among its steps.
+    What an evaluation costs is shared out evenly among its steps.
 
     Args:
         by_name: Evaluations by evaluator.
         known: Architectures that may judge; of those without a whole curve nothing is said.
+        multiply_adds: A candidate's, by evaluator, where they were counted.
         seed: Of the bootstrap.
     """
     found: list[Estimate] = []
@@ -202,12 +211,12 @@ def rung_estimates(
         whole = [one for one in judged if one.curve[-1][0] == last]
         steps = [step for step, _ in whole[0].curve] if whole else []
         if len(steps) > 1:
-            found += [
-                estimate(
-                    f"{name} after {step}", [_cut(one, step) for one in whole], known, seed=seed
-                )
-                for step in steps
-            ]
+            cost = multiply_adds.get(name)
+            for step in steps:
+                cut = [_cut(one, step) for one in whole]
+                row = estimate(f"{name} after {step}", cut, known, seed=seed)
+                share = None if cost is None else cost * step / last
+                found.append(replace(row, multiply_adds_per_candidate=share))
     return tuple(found)
 
 

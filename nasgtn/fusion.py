@@ -43,6 +43,15 @@ PENALTIES = np.logspace(-1, 3, 9)
 """Of the ridge; the features have unit variance."""
 
 
+def parts_of(*, with_gtn: bool, is_calibrated: bool) -> tuple[str, ...]:
+    """Name the evaluators that a fused score reads; without labels some are not."""
+    return tuple(
+        part
+        for part, weight in PARTS.items()
+        if (with_gtn or part != "gtn") and (is_calibrated or weight)
+    )
+
+
 @runtime_checkable
 class Model(Protocol):
     """What scikit-learn's regressors have in common."""

@@ -23,6 +23,7 @@ from nasgtn.artefacts import (
     GENERATOR_WEIGHTS,
     JOURNAL,
     META_TRAINING,
+    MULTIPLY_ADDS,
     PROXY,
     REPORT,
     SHORTLIST,
@@ -32,6 +33,7 @@ from nasgtn.artefacts import (
 from nasgtn.configuration import RunConfig, config_tables, read_config
 from nasgtn.data import pixels
 from nasgtn.errors import ArtefactError, NasgtnError
+from nasgtn.evaluation import mean_multiply_adds
 from nasgtn.facts import ENVIRONMENT, TASK, VERSIONS, read_facts
 from nasgtn.findings import read_audit
 from nasgtn.fusion import PARTS
@@ -39,7 +41,7 @@ from nasgtn.gtn import SyntheticData, TrainedGenerator, in_words, load_generator
 from nasgtn.ranking import Agreement
 from nasgtn.records import Evaluation, read_records
 from nasgtn.report import RunData, summarise
-from nasgtn.report.summary import Costs
+from nasgtn.report.costs import Costs
 from nasgtn.search import StudyPlace, history, importances, study_place
 from nasgtn.spaces import Choice, Choices, SearchSpace
 from nasgtn.spaces.catalogue import find_space
@@ -110,6 +112,7 @@ def run_data(folder: Path) -> RunData:
         history=trials,
         verification=verification,
         baselines=baselines,
+        multiply_adds=mean_multiply_adds(read_records(folder / MULTIPLY_ADDS)),
         importances=important,
         gaps=[gap] if gap else [],
         meta_training=read_rows(folder / META_TRAINING),

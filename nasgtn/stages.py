@@ -33,6 +33,7 @@ from nasgtn.verification import (
     Chosen,
     VerificationConfig,
     baseline_seed,
+    count_costs,
     evaluate_baselines,
     verify_chosen,
 )
@@ -78,14 +79,10 @@ def verification_stage(
             _score_pool(run, generator, control, progress)
         chosen = Chosen(candidates=candidates, control=control if is_last else ())
         verify_chosen(run.truth, run.space, chosen, folder, seeds, progress=showing)
-    evaluate_baselines(
-        [_real_steps(run, generator)],
-        chosen.all,
-        run.space,
-        folder,
-        seed=config.seed,
-        progress=progress,
-    )
+    real = _real_steps(run, generator)
+    evaluate_baselines([real], chosen.all, run.space, folder, seed=config.seed, progress=progress)
+    proxy = GtnProxy.of(generator, run.space, run.splits, config.proxy)
+    count_costs([proxy, *_free(run), real], chosen.all, run.space, folder, progress=progress)
 
 
 def _showing_verified(run: Run, progress: Progress) -> Progress:
@@ -120,9 +117,8 @@ def _score_pool(
         generator,
         [run.space.architecture(one.choices) for one in anchors if _id(one) not in known],
     )
-    free = [made(run.space, run.splits.task, run.splits.train) for made in ZERO_COST.values()]
     found = evaluate_baselines(
-        free, [*scored, *unsearched], run.space, folder, seed=seed, progress=progress
+        _free(run), [*scored, *unsearched], run.space, folder, seed=seed, progress=progress
     )
     pool = Pool.of([one.architecture_id for one in (*scored, *unsearched)], found)
     labels = _labels(run, ())  # before any is verified
@@ -133,6 +129,11 @@ def _score_pool(
         others = [one for one in found if one.evaluator not in FUSIONS]
         write_records(folder / BASELINES, [*others, *fused])
     return pool
+
+
+def _free(run: Run) -> list[Evaluator]:
+    """Make all baselines that need no training."""
+    return [made(run.space, run.splits.task, run.splits.train) for made in ZERO_COST.values()]
 
 
 def _scored_by_proxy(

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from nasgtn.comparison import ComparisonConfig, Estimator, compare
+from nasgtn.comparison import ComparisonConfig, compare
 from nasgtn.estimates import Estimate
+from nasgtn.estimators import Estimator
 from nasgtn.evaluation import Evaluator
 from nasgtn.progress import Progress, silent, within
 from nasgtn.spaces import Architecture

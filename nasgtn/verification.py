@@ -20,6 +20,7 @@ from nasgtn.artefacts import (
     BEST_LATENCY,
     BEST_WEIGHTS,
     CONTROL,
+    MULTIPLY_ADDS,
     PROXY,
     VERIFICATION,
     weights_name,
@@ -27,7 +28,7 @@ from nasgtn.artefacts import (
 )
 from nasgtn.errors import InvalidConfigError, UnknownNameError
 from nasgtn.estimates import mean_scores
-from nasgtn.evaluation import Evaluator, Report, Scores, Truth, evaluate
+from nasgtn.evaluation import Counting, Evaluator, KeptEvaluations, Report, Scores, Truth, evaluate
 from nasgtn.evaluation.ground_truth import TrainedTruth
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
@@ -222,6 +223,31 @@ def evaluate_baselines(
             append_record(path, evaluate(evaluator, architecture, seed=baseline_seed(seed)))
         progress("baselines", number, len(todo), evaluator.name)
     return read_records(path)
+
+
+def count_costs(
+    evaluators: Sequence[Evaluator],
+    verified: Sequence[Evaluation],
+    space: SearchSpace,
+    folder: Path,
+    *,
+    progress: Progress = silent,
+) -> None:
+    """Count the multiply-adds of each evaluation of the verified, a line in a file each.
+
+    Args:
+        evaluators: Those that cannot be counted are left out.
+        verified: The architectures.
+        space: Where they come from.
+        folder: Of the run; what its file holds already is not counted again.
+        progress: Told after each.
+    """
+    kept = KeptEvaluations(folder / MULTIPLY_ADDS)
+    countings = [found for one in evaluators if (found := Counting.of(one))]
+    todo = [(counting, one) for counting in countings for one in verified]
+    for number, (counting, one) in enumerate(todo, start=1):
+        kept.evaluate(counting, space.architecture(one.choices), seed=0)
+        progress("multiply-adds", number, len(todo), counting.name)
 
 
 def baseline_seed(root: int) -> int:

@@ -39,6 +39,17 @@ CONFIG: dict[str, Any] = {
     "verification": {"candidates": 5, "control": 5, "n_seeds": 1},
 }
 
+MULTIPLY_ADDS = {
+    "gtn": 1.5e9,
+    "params": 0.0,
+    "flops": 1e6,
+    "synflow": 3e6,
+    "naswot": 2e8,
+    "jacob_cov": 3e8,
+    "grad_norm": 4e8,
+    "real:16": 1.5e9,
+}
+
 
 def make_run(
     n_trials: int = 48, n_candidates: int = 5, n_control: int = 5, seed: int = 0
@@ -110,6 +121,7 @@ def make_run(
                 "validation_accuracy": float(np.clip(accuracy[i] + 0.004 * rng.normal(), 0, 1)),
                 "n_parameters": float(sizes[i]),
                 "n_multiply_adds": float(sizes[i] * 40 + 7 * i),
+                "multiply_adds": float(sizes[i] * 12e6),
             },
             curve=tuple((e, float(accuracy[i] * (1 - 0.6 * 0.7**e))) for e in range(1, 11)),
         )
@@ -157,6 +169,7 @@ def make_run(
         history=history,
         verification=verification,
         baselines=baselines,
+        multiply_adds=MULTIPLY_ADDS if verified else {},
         importances={"width": 0.42, "norm": 0.31, "depth": 0.17, "kernel": 0.07, "head": 0.03},
         meta_training=[
             {

@@ -2,21 +2,13 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from nasgtn.comparison import (
-    RATES,
-    TUNED_METRICS,
-    ComparisonConfig,
-    Estimator,
-    Fusion,
-    compare,
-    make_estimator,
-    measure_costs,
-)
+from nasgtn.comparison import ComparisonConfig, compare, measure_costs
 from nasgtn.data import Splits
 from nasgtn.errors import (
     ArtefactError,
@@ -25,7 +17,9 @@ from nasgtn.errors import (
     InvalidSpaceError,
     UnknownNameError,
 )
+from nasgtn.estimators import RATES, TUNED_METRICS, Estimator, Fusion, make_estimator
 from nasgtn.evaluation import Evaluator, Report, Scores, best_tenth_of, check_settings, evaluate
+from nasgtn.evaluation.baselines import ZERO_COST
 from nasgtn.evaluation.proxy import ProxyConfig
 from nasgtn.fusion import PARTS, calibrate, summed_log_ranks, weightings
 from nasgtn.gtn import GtnConfig
@@ -231,6 +225,39 @@ def test_kept_evaluations_are_not_done_again(
     assert len(read_records(tmp_path / "records.jsonl")) == 16
     compare([params, naswot], flops, architectures, config)
     assert len(read_records(tmp_path / "records.jsonl")) == 3 * len(architectures)
+
+
+def test_costs_are_counted_in_multiply_adds_and_kept(
+    tiny_space: SearchSpace, toy_splits: Splits, architectures: list[Architecture], tmp_path: Path
+) -> None:
+    config = ComparisonConfig(records=tmp_path / "records.jsonl")
+    proxy = dataclasses.replace(PROXY, rungs=(1, 2), metric="loss")
+    real = make_estimator("real:4@0.02", tiny_space, toy_splits, proxy, gtn=GTN)
+    task, train = toy_splits.task, toy_splits.train
+    parts = {name: ZERO_COST[name](tiny_space, task, train) for name in ("flops", "naswot")}
+    alone = [Estimator.of(part) for part in parts.values()]
+    both = Fusion(name="both", parts=parts)
+    rows: list[Estimator | Fusion] = [real, *alone, both, Estimator.of(Wide())]
+    truth = evaluator("params", tiny_space, toy_splits)
+    found = compare(rows, truth, architectures, config).estimators
+    costs = {row.name: row.multiply_adds_per_candidate for row in found}
+    by_hand = {
+        name: fmean(part.multiply_adds(one) for one in architectures)
+        for name, part in parts.items()
+    }
+    assert {name: costs[name] for name in parts} == pytest.approx(by_hand)
+    assert costs["both"] == pytest.approx(sum(by_hand.values()))
+    assert costs["wide"] is None  # nobody says what it costs
+    whole = costs["real:4@0.02"]
+    assert whole is not None
+    rungs = [costs[f"real:4@0.02 after {step}"] for step in (1, 2)]
+    assert rungs == pytest.approx([whole / 4, whole / 2])
+    assert config.counts is not None
+    kept = read_records(config.counts)
+    assert len(kept) == 3 * len(architectures)
+    again = compare(rows, truth, architectures, config).estimators
+    assert [row.flat() for row in again] == [row.flat() for row in found]
+    assert read_records(config.counts) == kept
 
 
 @pytest.mark.parametrize("kept", [1, -1], ids=["torn", "without its end"])

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from nasgtn.artefacts import GENERATOR_CONFIG, GENERATOR_WEIGHTS
 from nasgtn.cli.main import run as command_line
 from nasgtn.cli.settings import settings_of
-from nasgtn.comparison import make_estimator
 from nasgtn.errors import InvalidSpaceError
+from nasgtn.estimators import make_estimator
 from nasgtn.evaluation import Evaluator, evaluate
 from nasgtn.evaluation.proxy import GtnProxy, ProxyConfig, RealBudget, RealSteps
 from nasgtn.gtn import GtnConfig, InnerLoopConfig, load_generator

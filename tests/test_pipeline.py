@@ -23,6 +23,7 @@ from command_line import TINY_SPACE, write_toy_archive
 from nasgtn.anchors import AnchorConfig
 from nasgtn.candidacy import Pool, rate
 from nasgtn.errors import ArtefactError, InvalidSpaceError, NasgtnError
+from nasgtn.evaluation import ZERO_COST
 from nasgtn.fusion import MIN_LABELS
 from nasgtn.gtn import load_generator
 from nasgtn.pipeline import (
@@ -96,6 +97,7 @@ RECORDS = (
     "control.jsonl",
     "verification.jsonl",
     "baselines.jsonl",
+    "multiply_adds.jsonl",
 )
 
 
@@ -110,6 +112,7 @@ def test_the_whole_path_leaves_every_file(run: RunResult) -> None:
             "study.db",
             "proxy.jsonl",
             "baselines.jsonl",
+            "multiply_adds.jsonl",
             "verification.jsonl",
             "best",
         ),
@@ -387,6 +390,7 @@ def test_a_run_that_stopped_anywhere_comes_to_the_same_end(
     (copied / "report.html").unlink()
     if cut != "report":
         keep_lines(copied / "baselines.jsonl", 3)
+        keep_lines(copied / "multiply_adds.jsonl", 3)
     if cut in ("generator", "search", "verification"):
         keep_lines(copied / "verification.jsonl", 1)
         shutil.rmtree(copied / "best")
@@ -435,6 +439,9 @@ def test_more_can_be_verified_later(copied: Path) -> None:
     assert result.n_verified == len(after) >= 5
     n_baselines = Counter(r.evaluator for r in read_records(copied / "baselines.jsonl"))
     assert n_baselines["real:4/1"] == len(after)
+    n_counted = Counter(r.evaluator for r in read_records(copied / "multiply_adds.jsonl"))
+    assert set(n_counted.values()) == {len(after)}
+    assert len(n_counted) == len(ZERO_COST) + 2  # the proxy and real steps
 
 
 def test_status_tells_the_stage_and_how_far_it_is(copied: Path, run: RunResult) -> None:

@@ -7,14 +7,9 @@ from statistics import fmean
 import pytest
 from scipy import stats
 
-from nasgtn.comparison import (
-    RATES,
-    TUNED_OPTIMISERS,
-    ComparisonConfig,
-    Estimator,
-    make_estimator,
-)
+from nasgtn.comparison import ComparisonConfig
 from nasgtn.data import Splits
+from nasgtn.estimators import RATES, TUNED_OPTIMISERS, Estimator, make_estimator
 from nasgtn.evaluation import Evaluator, Named
 from nasgtn.evaluation.proxy import ProxyConfig
 from nasgtn.gtn import GtnConfig

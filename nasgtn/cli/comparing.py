@@ -11,19 +11,12 @@ from nasgtn.artefacts import ANCHORS, GENERATOR_WEIGHTS, write_text
 from nasgtn.cli.generators import kept_generator
 from nasgtn.cli.settings import TRAINED, digest, settings_of, short_digest, truth_settings
 from nasgtn.cli.tasks import space_of, splits_of
-from nasgtn.comparison import (
-    GENERATED,
-    ComparisonConfig,
-    Estimator,
-    Fusion,
-    compare,
-    make_estimator,
-    measure_costs,
-)
+from nasgtn.comparison import ComparisonConfig, compare, measure_costs
 from nasgtn.configuration import config_tables, environment, pick_device, versions
 from nasgtn.data import Splits
 from nasgtn.errors import ArtefactError, InvalidConfigError
 from nasgtn.estimates import Comparison
+from nasgtn.estimators import GENERATED, Estimator, Fusion, make_estimator
 from nasgtn.evaluation import (
     ZERO_COST,
     Evaluator,

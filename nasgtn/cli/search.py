@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nasgtn.configuration import RunConfig
     from nasgtn.pipeline import RunResult
     from nasgtn.ranking import Agreement
-    from nasgtn.report.summary import Costs
+    from nasgtn.report.costs import Costs
     from nasgtn.status import RunStatus
 
 WIDTH = 80

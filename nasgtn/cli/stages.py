@@ -223,6 +223,7 @@ def compare(
         "best_tenth": "best_tenth",
         "partial": "after size",
         "seconds_per_candidate": "s/candidate",
+        "multiply_adds_per_candidate": "multiply-adds/candidate",
         "preparation_seconds": "s before",
     }
     rows = [row.flat() for row in comparison.estimators]

@@ -10,10 +10,11 @@ from nasgtn.cli.comparing import surroundings, truth_of
 from nasgtn.cli.generators import kept_generator
 from nasgtn.cli.settings import settings_of
 from nasgtn.cli.tasks import space_of, splits_of
-from nasgtn.comparison import ComparisonConfig, Estimator, make_estimator
+from nasgtn.comparison import ComparisonConfig
 from nasgtn.configuration import config_tables, pick_device
 from nasgtn.data import Splits
 from nasgtn.errors import InvalidConfigError
+from nasgtn.estimators import Estimator, make_estimator
 from nasgtn.evaluation import Named, check_settings
 from nasgtn.evaluation.proxy import GtnProxy, ProxyConfig, RealBudget
 from nasgtn.gtn import TrainedGenerator

@@ -9,7 +9,15 @@ from nasgtn.evaluation.baselines import (
     SynFlow,
 )
 from nasgtn.evaluation.best_tenth import best_tenth_of
-from nasgtn.evaluation.evaluator import Evaluator, Named, Report, Scores, evaluate
+from nasgtn.evaluation.counting import Counting, mean_multiply_adds
+from nasgtn.evaluation.evaluator import (
+    Counted,
+    Evaluator,
+    Named,
+    Report,
+    Scores,
+    evaluate,
+)
 from nasgtn.evaluation.ground_truth import TrainedTruth
 from nasgtn.evaluation.kept import KeptEvaluations, check_settings
 from nasgtn.evaluation.table import TableTruth
@@ -18,6 +26,8 @@ from nasgtn.evaluation.truth import ChargedTable, Truth, TruthConfig, make_truth
 __all__ = [
     "ZERO_COST",
     "ChargedTable",
+    "Counted",
+    "Counting",
     "Evaluator",
     "GradNorm",
     "KeptEvaluations",
@@ -36,4 +46,5 @@ __all__ = [
     "check_settings",
     "evaluate",
     "make_truth",
+    "mean_multiply_adds",
 ]

@@ -20,7 +20,7 @@ from nasgtn.evaluation.evaluator import Report, Scores
 from nasgtn.forward import forward
 from nasgtn.randomness import seeded, torch_rng
 from nasgtn.spaces import Architecture, SearchSpace
-from nasgtn.spaces.cost import count_multiply_adds, count_parameters
+from nasgtn.spaces.cost import count_in, count_multiply_adds, count_parameters
 from nasgtn.task import Task
 
 BATCH_SIZE = 128
@@ -72,6 +72,10 @@ class Baseline(ABC):
         network = self.space.network(architecture.choices, self.task, seed=seed)
         with seeded(seed):  # for dropout
             return self.measure(network.to(self.device), seed)
+
+    def multiply_adds(self, architecture: Architecture) -> int:
+        """Count those of a score, by making one."""
+        return count_in(lambda: self.score(architecture, seed=0))
 
     @abstractmethod
     def measure(self, network: nn.Module, seed: int) -> Scores:

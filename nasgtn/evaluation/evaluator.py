@@ -53,6 +53,17 @@ class Evaluator(Protocol):
         """
 
 
+@runtime_checkable
+class Counted(Protocol):
+    """An evaluator that can say what an evaluation costs, whatever the machine."""
+
+    def multiply_adds(self, architecture: Architecture) -> int:
+        """Count the multiply-adds of an evaluation that is not stopped before its end.
+
+        Those of `nasgtn.spaces.cost`, on the way forward, on the way back and in the optimiser.
+        """
+
+
 @dataclass(frozen=True)
 class Named:
     """An evaluator under another name: one of several of a kind, such as proxies of generators."""

@@ -10,7 +10,7 @@ from nasgtn.evaluation.evaluator import Report, Scores
 from nasgtn.randomness import derive_seed
 from nasgtn.records import Evaluation
 from nasgtn.spaces import Architecture, Choices, SearchSpace
-from nasgtn.spaces.cost import count_parameters, measure_latency
+from nasgtn.spaces.cost import count_multiply_adds, count_parameters, measure_latency
 from nasgtn.training import Trained, TrainingConfig, confusion, load_weights, measure, train
 
 NAME = "ground_truth"
@@ -84,6 +84,15 @@ class TrainedTruth:
         load_weights(network, weights)
         return network.to(self._splits.test.images.device).eval()
 
+    def _count(self, trained: Trained) -> int:
+        """Count the multiply-adds of a training, looks at validation and test images included."""
+        splits, network, task = self._splits, trained.network, self._splits.task
+        n_trained = trained.n_steps * min(self._config.batch_size, len(splits.train))
+        n_looked_at = len(trained.curve) * len(splits.validation) + len(splits.test)
+        return n_trained * count_multiply_adds(
+            network, task, and_back=True
+        ) + n_looked_at * count_multiply_adds(network, task)
+
     def judge(self, trained: Trained) -> Scores:
         """Measure a trained network on the test part."""
         measured = measure(trained.network, self._splits.test)
@@ -94,6 +103,7 @@ class TrainedTruth:
                 "test_loss": measured.loss,
                 **trained.metrics,
                 "n_parameters": count_parameters(trained.network),
+                "multiply_adds": self._count(trained),
             },
             curve=trained.curve,
         )

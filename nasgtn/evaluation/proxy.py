@@ -30,6 +30,7 @@ from nasgtn.gtn import (
 )
 from nasgtn.randomness import derive_seed, torch_rng
 from nasgtn.spaces import Architecture, SearchSpace
+from nasgtn.spaces.cost import count_in, count_multiply_adds
 from nasgtn.task import Task
 
 METRICS = (
@@ -164,6 +165,9 @@ class GtnProxy:
     ) -> Scores:
         return self._probing.score(architecture, self._synthetic, seed, report)
 
+    def multiply_adds(self, architecture: Architecture) -> int:
+        return self._probing.multiply_adds(architecture, self._synthetic)
+
 
 class RealBudget(NamedTuple):
     """How much real training: what the name of `RealSteps` says."""
@@ -243,10 +247,15 @@ class RealSteps:
     def score(
         self, architecture: Architecture, *, seed: int, report: Report | None = None
     ) -> Scores:
+        return self._probing.score(architecture, self._batches(seed), seed, report)
+
+    def multiply_adds(self, architecture: Architecture) -> int:
+        return self._probing.multiply_adds(architecture, self._batches(seed=0))
+
+    def _batches(self, seed: int) -> SyntheticData:
         images, labels = real_batches(self._train, self._n_classes, self._budget, seed=seed)
         setting = images.new_ones(len(images))
-        real = SyntheticData(images, labels, setting * self._rate, setting * self._momentum)
-        return self._probing.score(architecture, real, seed, report)
+        return SyntheticData(images, labels, setting * self._rate, setting * self._momentum)
 
 
 def real_batches(
@@ -309,6 +318,18 @@ class _Probing:
         if not math.isfinite(metrics["loss"]):  # its accuracy looks like chance
             raise DivergedError(f"the learner's loss must be finite, got {-metrics['loss']}")
         return Scores(score=metrics[metric], metrics=metrics, curve=tuple(curve))
+
+    def multiply_adds(self, architecture: Architecture, data: SyntheticData) -> int:
+        """Count those of one step and of one image that is looked at, and multiply."""
+        network = self.space.network(architecture.choices, self.task, seed=0)
+        an_image = count_multiply_adds(network, self.task)
+        learner = Learner(network.to(data.images.device), owned=True)
+        first = SyntheticData(*(rows[:1] for rows in data))
+        run = steps(learner, learner.initial, first, self.inner_loop)
+        a_step = count_in(lambda: next(run))
+        n_steps = len(data.images)
+        n_images = len(self.config.probed(n_steps)) * len(self.probe.images)
+        return self.config.n_seeds * (n_steps * a_step + n_images * an_image)
 
     def _initialise(
         self, architecture: Architecture, seed: int

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from nasgtn.estimates import Comparison, Estimate
 from nasgtn.records import or_lowest
 from nasgtn.report import words
-from nasgtn.report.evidence import quality_figure
+from nasgtn.report.evidence import MULTIPLY_ADDS, quality_figure
 from nasgtn.report.look import colour_of, finish, plain
 from nasgtn.report.page import fill, toml
 
@@ -43,8 +43,11 @@ def render_comparison(data: ComparisonData) -> str:
         if row.points
     }
     truth_seconds = None if data.table else data.comparison.truth_seconds_per_candidate
-    quality = quality_figure(rows, truth_seconds)
-    figures = {} if quality is None else {"quality": quality}
+    drawn = {
+        "quality": quality_figure(rows, truth_seconds),
+        "multiply-adds": quality_figure(rows, None, MULTIPLY_ADDS),
+    }
+    figures = {name: figure for name, figure in drawn.items() if figure is not None}
     for name, row in scatters.items():
         figures[name] = scatter_figure(row, is_accuracy=data.table is None)
     return fill(
@@ -52,6 +55,7 @@ def render_comparison(data: ComparisonData) -> str:
         figures,
         {
             "quality": "Quality against cost",
+            "multiply-adds": "Quality against multiply-adds",
             **{name: row.title for name, row in scatters.items()},
         },
         data=data,

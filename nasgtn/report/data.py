@@ -1,7 +1,7 @@
 """What a report is made from."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ class RunData:
     `validation_accuracy`, `n_parameters`, `n_multiply_adds`."""
     baselines: Sequence[Evaluation]
     """Baselines, and the proxy, on the verified architectures."""
+    multiply_adds: Mapping[str, float] = field(default_factory=dict)
+    """What one of these evaluations costs, a mean by evaluator, where it was counted."""
     importances: Mapping[str, float]
     meta_training: Sequence[Mapping[str, Any]]  # meta_step, meta_loss, accuracy; None if skipped
     synthetic: tuple[NDArray[np.uint8], NDArray[np.integer[Any]]] | None

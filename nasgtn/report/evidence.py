@@ -1,7 +1,8 @@
 """The figures that compare: quality and cost, ranks, learning curves, classes, stages."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import plotly.graph_objects as go
 from scipy.stats import rankdata
@@ -26,44 +27,63 @@ MAX_LABEL = 24
 """Characters of a class name beside an axis."""
 
 
-def quality_figure(rows: Sequence[Estimate], truth_seconds: float | None) -> go.Figure | None:
-    """Spearman's rho of each estimator over its seconds, and where training itself stands.
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """What a figure counts costs in."""
+
+    of: Callable[[Estimate], float | None]
+    """An estimator's cost of a candidate."""
+    name: str
+    hover: str
+    """How the cost is written under the pointer."""
+
+
+SECONDS = Unit(of=lambda row: row.seconds_per_candidate, name="seconds", hover="%{x:.3g} s")
+MULTIPLY_ADDS = Unit(
+    of=lambda row: row.multiply_adds_per_candidate, name="multiply-adds", hover="%{x:.3s}"
+)
+
+
+def quality_figure(
+    rows: Sequence[Estimate], truth_cost: float | None, unit: Unit = SECONDS
+) -> go.Figure | None:
+    """Spearman's rho of each estimator over its cost, and where training itself stands.
 
     Args:
-        rows: Those without a rho, or without seconds, are left out.
-        truth_seconds: Of one full training; None where the truth was only looked up.
+        rows: Those without a rho, or that cost nothing, are left out.
+        truth_cost: Of one full training; None where the truth was only looked up.
+        unit: Of the cost.
     """
-    shown = [row for row in rows if row.agreement.spearman is not None]
-    shown = [row for row in shown if row.seconds_per_candidate]
+    shown = [row for row in rows if row.agreement.spearman is not None and unit.of(row)]
     if not shown:
         return None
-    seconds = [row.seconds_per_candidate or 0.0 for row in shown]
+    costs = [unit.of(row) or 0.0 for row in shown]
     rhos = [row.agreement.spearman or 0.0 for row in shown]
     figure = go.Figure(
         go.Scatter(
-            x=seconds,
+            x=costs,
             y=rhos,
             mode="markers+text",
             marker={"size": 11, "color": [colour_of(row) for row in shown]},
             text=[plain(row.name) for row in shown],
-            textposition=_sides(seconds, rhos),
+            textposition=_sides(costs, rhos),
             error_y=error_bars(shown),
             customdata=[plain(row.title) for row in shown],
-            hovertemplate="%{customdata}: %{y:.2f}, %{x:.3g} s<extra></extra>",
+            hovertemplate=f"%{{customdata}}: %{{y:.2f}}, {unit.hover}<extra></extra>",
             cliponaxis=False,
         )
     )
-    if truth_seconds:
-        _mark_truth(figure, truth_seconds)
-        seconds.append(truth_seconds)
+    if truth_cost:
+        _mark_truth(figure, truth_cost)
+        costs.append(truth_cost)
     figure = finish(
         figure,
-        "seconds a candidate (log scale)",
+        f"{unit.name} a candidate (log scale)",
         "Spearman's rho with the truth",
         height=460,
         showlegend=False,
     )
-    left, right = (math.log10(end(seconds)) for end in (min, max))
+    left, right = (math.log10(end(costs)) for end in (min, max))
     bounds = [
         row.agreement.spearman_interval or (rho, rho) for row, rho in zip(shown, rhos, strict=True)
     ]
@@ -72,11 +92,11 @@ def quality_figure(rows: Sequence[Estimate], truth_seconds: float | None) -> go.
     return figure.update_yaxes(range=[lowest - 0.05, 1.05], zeroline=True, zerolinecolor=GREY)
 
 
-def _mark_truth(figure: go.Figure, seconds: float) -> None:
-    figure.add_vline(x=seconds, line={"color": GREEN, "width": 1.8, "dash": "dash"})
+def _mark_truth(figure: go.Figure, cost: float) -> None:
+    figure.add_vline(x=cost, line={"color": GREEN, "width": 1.8, "dash": "dash"})
     figure.add_annotation(
         text="the truth itself",
-        x=math.log10(seconds),  # Plotly takes the exponent on a log axis, for texts alone
+        x=math.log10(cost),  # Plotly takes the exponent on a log axis, for texts alone
         y=0,
         yref="paper",
         yanchor="bottom",

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from nasgtn.estimates import Estimate
 from nasgtn.report.data import RunData
 from nasgtn.report.evidence import (
+    MULTIPLY_ADDS,
     confusion_figure,
     curves_figure,
     quality_figure,
@@ -40,6 +41,7 @@ TITLES = {
     "ranks": "Ranks by proxy and by truth",
     "estimators": "Estimators",
     "quality": "Quality against cost",
+    "multiply-adds": "Quality against multiply-adds",
     "rungs": "Quality against cost at each rung",
     "foresight": "Calibration of the predicted uncertainty",
     "history": "Search history",
@@ -78,6 +80,9 @@ def draw(data: RunData, summary: Summary) -> dict[str, go.Figure]:
         "ranks": slope_figure(verified, winner),
         "estimators": estimators_figure(summary.estimators),
         "quality": quality_figure(summary.estimators, summary.costs.full_seconds),
+        "multiply-adds": quality_figure(
+            summary.estimators, summary.costs.full_multiply_adds, MULTIPLY_ADDS
+        ),
         "rungs": quality_figure(summary.rungs, summary.costs.full_seconds),
         "foresight": foresight_figure(summary.forecasts),
         "history": history_figure(summary.trials, data.descriptions),

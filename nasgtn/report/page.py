@@ -37,6 +37,7 @@ _FILTERS = (
     words.interval,
     words.accuracy_interval,
     words.duration,
+    words.large,
     words.factor,
     words.shape,
     words.value,

@@ -1,7 +1,6 @@
 """From the records of a run to the numbers of its report."""
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import fmean
@@ -18,6 +17,7 @@ from nasgtn.estimates import (
 )
 from nasgtn.records import CALIBRATED, FUSED, WITHOUT, Evaluation, or_lowest
 from nasgtn.report.classes import ClassResult, Confusion, class_results
+from nasgtn.report.costs import Costs, measure_costs
 from nasgtn.report.data import RunData
 from nasgtn.report.foresight import Forecast, Truth, forecasts
 from nasgtn.report.pareto import Front, pareto_front
@@ -26,8 +26,6 @@ PROXY = "gtn"
 """Name of the evaluator whose scores steer the search."""
 CHOOSING = (CALIBRATED, FUSED)
 """Scores that are put together from the proxy and others; the first that is there chooses."""
-GENERATOR_STAGES = ("anchors", "meta_training")
-"""What the generator costs: the anchors that it learns from, and its own training."""
 INTERVAL_SEED = 0
 """Of the bootstrap, so that a report can be made again with the same numbers."""
 
@@ -73,25 +71,6 @@ class Counts:
     n_meta_steps: int
     n_skipped: int
     """Meta-steps whose loss or gradient was not finite."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Costs:
-    """What the run took, and what training every candidate would have taken; in seconds."""
-
-    stages: Mapping[str, float]
-    n_candidates: int
-    """Distinct architectures that the proxy could score."""
-    proxy_seconds: float | None
-    """Mean of one candidate."""
-    full_seconds: float | None
-    """Mean of one full training."""
-    speed_up: float | None
-    """All candidates trained in full, over the generator's training (its anchors' included), all
-    parts of their fused scores and the short trainings of a shortlist."""
-    speed_up_without_generator: float | None
-    break_even: int | None
-    """Candidates from which the generator has paid for itself; None where it never does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +133,7 @@ def summarise(data: RunData) -> Summary:
     """Compute every number of the report; the same data give the same numbers."""
     verified = _verified(data)
     records, known = _judged(data, verified), _known(verified)
+    costs = measure_costs(data)
     names = [str(name) for name in data.task.get("class_names", ())]
     controls = [v.test_accuracy for v in verified if v.is_control and v.test_accuracy is not None]
     return Summary(
@@ -162,11 +142,11 @@ def summarise(data: RunData) -> Summary:
         control_mean=fmean(controls) if controls else None,
         control_best=max(controls, default=None),
         verified=verified,
-        estimators=_estimators(records, known) if known else (),
+        estimators=_estimators(records, known, costs.multiply_adds) if known else (),
         counts=_counts(data),
-        rungs=rung_estimates(records, known, seed=INTERVAL_SEED),
+        rungs=rung_estimates(records, known, costs.multiply_adds, seed=INTERVAL_SEED),
         best_scores=_best_scores(data),
-        costs=_costs(data),
+        costs=costs,
         failures=_failures(data),
         gains=_gains(records, known),
         forecasts=_forecasts(data, verified),
@@ -291,10 +271,16 @@ def _trials(data: RunData) -> tuple[Mapping[str, Any], ...]:
 
 
 def _estimators(
-    by_name: Mapping[str, Sequence[Evaluation]], known: Mapping[str, Known]
+    by_name: Mapping[str, Sequence[Evaluation]],
+    known: Mapping[str, Known],
+    multiply_adds: Mapping[str, float],
 ) -> tuple[Estimate, ...]:
     rows = [
-        estimate(name, records, known, seed=INTERVAL_SEED) for name, records in by_name.items()
+        replace(
+            estimate(name, records, known, seed=INTERVAL_SEED),
+            multiply_adds_per_candidate=multiply_adds.get(name),
+        )
+        for name, records in by_name.items()
     ]
 
     def order(row: Estimate) -> tuple[bool, float, str]:
@@ -329,25 +315,6 @@ def _best_scores(data: RunData) -> tuple[Verified, ...]:
             _verify(data, scored[name], scores), n_seeds=0, test_accuracy=None, test_accuracies=()
         )
         for name in best
-    )
-
-
-def _costs(data: RunData) -> Costs:
-    proxy = _mean(record.seconds for record in data.proxy if record.score is not None)
-    full = _mean(record.seconds for record in data.verification if record.score is not None)
-    n = sum(one.score is not None for one in data.proxy)
-    once = sum(data.costs.get(stage, 0.0) for stage in (*GENERATOR_STAGES, "shortlist"))
-    fusion = data.costs.get("fusion", 0.0)
-    a_score = None if proxy is None else proxy + fusion / n
-    saved = full - a_score if a_score is not None and full is not None else 0.0
-    return Costs(
-        stages=dict(data.costs),
-        n_candidates=n,
-        proxy_seconds=proxy,
-        full_seconds=full,
-        speed_up=n * full / (once + n * a_score) if a_score and full else None,
-        speed_up_without_generator=full / proxy if proxy and full else None,
-        break_even=math.ceil(once / saved) if saved > 0 else None,
     )
 
 

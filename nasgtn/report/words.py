@@ -6,14 +6,16 @@ from typing import Any
 
 from nasgtn.estimates import Estimate, Gain
 from nasgtn.ranking import Interval
+from nasgtn.report.costs import GENERATOR_STAGES, Costs
 from nasgtn.report.data import RunData
 from nasgtn.report.foresight import Forecast, share_within, spread
 from nasgtn.report.pareto import Front
-from nasgtn.report.summary import CHOOSING, GENERATOR_STAGES, Costs, Counts, Summary, Verified
+from nasgtn.report.summary import CHOOSING, Counts, Summary, Verified
 
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 SPACE = "\N{NO-BREAK SPACE}"
+PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 FEW = 10
 """Below so many verified architectures, the bounds of an interval say little themselves."""
 
@@ -31,6 +33,18 @@ def points(value: float | None) -> str:
 def count(value: float | None) -> str:
     """Write a whole number with its thousands apart."""
     return DASH if value is None else f"{value:,.0f}"
+
+
+def large(value: float | None) -> str:
+    r"""Write a large number with three digits and the prefix of its unit.
+
+    >>> large(0.0), large(45_200.0), large(1.234e12)
+    ('0', '45.2\xa0k', '1.23\xa0T')
+    """
+    if value is None:
+        return DASH
+    power = max(0, math.floor(math.log10(float(f"{value:.3g}")) / 3)) if value else 0
+    return f"{value / 1000**power:.3g}{SPACE}{PREFIXES[power]}".strip()
 
 
 def number(value: float | None, digits: int = 2) -> str:

@@ -9,6 +9,7 @@ which counts the bias of the last layer.
 import copy
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -36,16 +37,35 @@ def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
-def count_multiply_adds(network: nn.Module, task: Task) -> int:
-    """Count the multiply-adds of one image; the network is put back as it was."""
+def count_multiply_adds(network: nn.Module, task: Task, *, and_back: bool = False) -> int:
+    """Count the multiply-adds of one image; the network is put back as it was.
+
+    Args:
+        network: In whatever mode; it runs in that of evaluation.
+        task: Decides the shape of the image.
+        and_back: Count those of the gradients, too, as a training has them.
+    """
     modes = [(module, module.training) for module in network.modules()]
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     images = torch.zeros(1, *task.input_shape, device=_device_of(network))
+
+    def run() -> None:
+        logits = network.eval()(images)
+        if logits.requires_grad:
+            torch.autograd.grad(logits.sum(), parameters, allow_unused=True)
+
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            network.eval()(images)
+        with torch.set_grad_enabled(and_back):
+            return count_in(run)
     finally:
         for module, is_training in modes:
             module.training = is_training
+
+
+def count_in(run: Callable[[], object]) -> int:
+    """Count the multiply-adds of whatever `run` computes, ways back and optimiser included."""
+    with FlopCounterMode(display=False) as counter:
+        run()
     return int(counter.get_total_flops()) // 2
 
 

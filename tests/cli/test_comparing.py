@@ -44,7 +44,11 @@ def test_estimators_are_compared_with_trained_truth(
     assert params["preparation_seconds"] == 0
     again = nasgtn(*args, "--json")
     assert json.loads(again.out) == told
-    assert real["setting"] in nasgtn(*args).out
+    assert gtn["multiply_adds_per_candidate"] > 0 == params["multiply_adds_per_candidate"]
+    shown = nasgtn(*args).out
+    assert real["setting"] in shown
+    assert "multiply-adds/candidate" in shown
+    assert f"{real['multiply_adds_per_candidate']:,.0f}" in shown
 
 
 @pytest.mark.slow
@@ -104,7 +108,7 @@ def test_the_truth_is_kept_when_only_proxy_or_generator_change(
         outcome = nasgtn(*args, *change)
         assert outcome.code == 0, outcome.err
         assert read_records(tmp_path / "c.jsonl") == truth
-        kept = [path for path in tmp_path.glob("c.*.jsonl") if path.is_file()]
+        kept = list(tmp_path.glob("c.????????????.jsonl"))
         assert len(kept) == number
         assert all(len(read_records(path)) == 3 * 4 for path in kept)
     assert nasgtn(*args).out == first.out
@@ -205,7 +209,7 @@ def test_generators_share_anchors_and_do_not_depend_on_the_proxy(
     for change in ("proxy.n_images=24", "proxy.n_images=32", "gtn.curriculum.batch_size=6"):
         outcome = nasgtn(*args, "--set", change, "--set", "anchors.n=3")
         assert outcome.code == 0, outcome.err
-    assert len([path for path in tmp_path.glob("c.*.jsonl") if path.is_file()]) == 3
+    assert len(list(tmp_path.glob("c.????????????.jsonl"))) == 3
     folders = list(tmp_path.glob("c.*.generator*"))
     assert len(folders) == 2 * 2
     trainings = [

@@ -11,8 +11,8 @@ from command_line import QUICK, Nasgtn, Refused
 from page_reader import Reader
 
 from nasgtn.cli.options import run_config
-from nasgtn.comparison import RATES
 from nasgtn.data.sources import load_splits
+from nasgtn.estimators import RATES
 from nasgtn.evaluation.proxy import GtnProxy
 from nasgtn.gtn import load_generator, train_generator
 from nasgtn.records import read_records

@@ -17,7 +17,7 @@ from nasgtn.report.comparison import (
     render_comparison,
     scatter_figure,
 )
-from nasgtn.report.evidence import quality_figure
+from nasgtn.report.evidence import MULTIPLY_ADDS, quality_figure
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,21 @@ def test_error_bars_end_at_the_interval_and_the_truth_is_marked() -> None:
     looked_up = quality_figure(rows, None)
     assert looked_up is not None
     assert not looked_up.layout.shapes
+
+
+def test_costs_are_drawn_in_multiply_adds_too() -> None:
+    *rows, free = (
+        dataclasses.replace(row, multiply_adds_per_candidate=cost)
+        for row, cost in zip(make_rows(), (2e9, 3e9, 5e6, 0.0), strict=True)
+    )
+    figure = quality_figure([*rows, free], None, MULTIPLY_ADDS)
+    assert figure is not None
+    assert list(figure.data[0].x) == [2e9, 3e9, 5e6]
+    page = render_comparison(make_data((*rows, free)))
+    assert 'id="figure-multiply-adds"' in page
+    for text in ("2\N{NO-BREAK SPACE}G", "3\N{NO-BREAK SPACE}G", "5\N{NO-BREAK SPACE}M"):
+        assert f"<small>{text}</small>" in page
+    assert 'id="figure-multiply-adds"' not in render_comparison(make_data())
 
 
 def test_scatter_has_a_point_for_each_architecture() -> None:

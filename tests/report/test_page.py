@@ -69,7 +69,7 @@ def test_it_starts_with_the_answer(page: Reader) -> None:
 def test_every_figure_has_data_a_name_and_a_sentence(page: Reader) -> None:
     drawings = [tag for tag in page.all("div") if "data-figure" in tag]
     data = [json.loads(text) for kind, text in page.scripts if kind == "application/json"]
-    assert len(drawings) == len(data) == len(page.all("figcaption")) == 15
+    assert len(drawings) == len(data) == len(page.all("figcaption")) == 16
     assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in drawings)
     assert all(figure["data"] and figure["layout"] for figure in data)
 

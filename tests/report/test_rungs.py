@@ -27,6 +27,9 @@ def test_each_rung_is_judged_by_its_own_scores_and_share_of_the_seconds() -> Non
     early, late = summary.rungs
     assert (early.name, late.name) == ("gtn after 4", "gtn after 16")
     assert (early.seconds_per_candidate, late.seconds_per_candidate) == (2.0, 8.0)
+    whole = data.multiply_adds["gtn"]
+    assert early.multiply_adds_per_candidate == whole / 4
+    assert late.multiply_adds_per_candidate == whole
     assert summary.proxy is not None
     assert late.agreement == summary.proxy.agreement
     scores = {

@@ -78,6 +78,27 @@ def test_every_estimator_is_compared_on_the_same_architectures() -> None:
     assert row.seconds_per_candidate == pytest.approx(0.02)
 
 
+def test_costs_are_told_in_multiply_adds_too() -> None:
+    data = make_run()
+    summary = summarise(data)
+    rows = {row.name: row.multiply_adds_per_candidate for row in summary.estimators}
+    parts = ("flops", "jacob_cov", "synflow", "naswot")
+    without = sum(data.multiply_adds[part] for part in parts)
+    assert {name: rows[name] for name in data.multiply_adds if name in rows} == {
+        name: cost for name, cost in data.multiply_adds.items() if name in rows
+    }
+    assert rows["fused without gtn"] == without
+    assert rows["fused"] == without + data.multiply_adds["gtn"]
+    known = [one.metrics["multiply_adds"] for one in data.verification]
+    assert summary.costs.full_multiply_adds == pytest.approx(sum(known) / len(known))
+    uncounted = {name: cost for name, cost in data.multiply_adds.items() if name != "naswot"}
+    rows = {
+        row.name: row.multiply_adds_per_candidate
+        for row in summarise(dataclasses.replace(data, multiply_adds=uncounted)).estimators
+    }
+    assert (rows["naswot"], rows["fused"], rows["gtn"]) == (None, None, 1.5e9)
+
+
 def test_the_proxy_is_judged_by_its_search_scores_where_baselines_were_not_run() -> None:
     data = make_run()
     with_rows = summarise(data).proxy

@@ -9,8 +9,8 @@ from run_data import make_run
 from nasgtn.estimates import Estimate, Gain
 from nasgtn.ranking import agreement
 from nasgtn.report import summarise, words
+from nasgtn.report.costs import Costs
 from nasgtn.report.pareto import Front
-from nasgtn.report.summary import Costs
 
 SPACE, MINUS = "\N{NO-BREAK SPACE}", "\N{MINUS SIGN}"
 
