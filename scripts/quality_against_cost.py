@@ -1,9 +1,10 @@
-"""Draw the order of each estimator over its seconds a candidate, for all benchmarks that are kept.
+"""Draw the order of each estimator over what a candidate costs, for all benchmarks that are kept.
 
     python scripts/quality_against_cost.py
 
-Reads results/benchmarks/*/table.csv, writes docs/images/quality_against_cost.png (Chromium takes
-the picture). Of several generators the middle one is shown.
+Reads results/benchmarks/*/table.csv, writes quality_against_cost.png, over seconds, and
+quality_against_multiply_adds.png in docs/images/ (Chromium takes the pictures). Of several
+generators the middle one is shown.
 """
 
 import json
@@ -23,6 +24,11 @@ TITLES = {
     "nasbench_macro": "CIFAR-10, 100 networks of NAS-Bench-Macro",
 }
 ROWS = {"spearman": "all", "best_half": "best half"}
+COSTS = {
+    "quality_against_cost.png": ("seconds_per_candidate", "seconds"),
+    "quality_against_multiply_adds.png": ("multiply_adds_per_candidate", "multiply-adds"),
+}
+"""Column, and its unit, of each picture."""
 FREE = ("#858b94", "middle left")
 LOOKS = {
     "gtn": ("#3a7bd5", "top center"),
@@ -35,12 +41,18 @@ LOOKS = {
 
 
 def main() -> None:
-    """Make the figure and take its picture."""
+    """Make the figures and take their pictures."""
     tables = {
         title: middle(pd.read_csv(path))
         for name, title in TITLES.items()
         if (path := ROOT / "results" / "benchmarks" / name / "table.csv").exists()
     }
+    for file, (cost, unit) in COSTS.items():
+        picture(drawn(tables, cost, unit), file, width=460 * len(tables), height=900)
+
+
+def drawn(tables: dict[str, pd.DataFrame], cost: str, unit: str) -> go.Figure:
+    """Draw every benchmark over one kind of cost; what costs nothing is left out."""
     figure = make_subplots(
         len(ROWS),
         len(tables),
@@ -50,21 +62,21 @@ def main() -> None:
         vertical_spacing=0.06,
     )
     for column, table in enumerate(tables.values(), start=1):
+        shown = table[table[cost] > 0]
         for row, measure in enumerate(ROWS, start=1):
-            figure.add_trace(points(table, measure), row, column)
-        seconds = np.log10(table["seconds_per_candidate"])
-        figure.update_xaxes(range=[seconds.min() - 0.6, seconds.max() + 0.5], col=column)
-        figure.update_xaxes(title="seconds a candidate", row=len(ROWS), col=column)
+            figure.add_trace(points(shown, measure, cost), row, column)
+        places = np.log10(shown[cost])
+        figure.update_xaxes(range=[places.min() - 0.6, places.max() + 0.5], col=column)
+        figure.update_xaxes(title=f"{unit} a candidate", row=len(ROWS), col=column)
     for row, name in enumerate(ROWS.values(), start=1):
         figure.update_yaxes(title=f"Spearman with the truth, {name}", row=row, col=1)
     figure.update_xaxes(type="log", dtick=1, gridcolor="#e4e7eb")
     figure.update_yaxes(gridcolor="#e4e7eb", zerolinecolor="#858b94")
-    figure.update_layout(
+    return figure.update_layout(
         template="none",
         showlegend=False,
         margin={"t": 40, "r": 20},
     )
-    picture(figure, "quality_against_cost.png", width=460 * len(tables), height=900)
 
 
 def middle(table: pd.DataFrame) -> pd.DataFrame:
@@ -79,13 +91,13 @@ def middle(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(middles, index=pd.Index(groups))
 
 
-def points(table: pd.DataFrame, measure: str) -> go.Scatter:
+def points(table: pd.DataFrame, measure: str, cost: str) -> go.Scatter:
     """Mark each estimator, with its interval over architectures."""
     rhos = table[measure]
     bounds = [json.loads(text) for text in table[f"{measure}_interval"]]
     looks = [LOOKS.get(name.split(":")[0], FREE) for name in table.index]
     return go.Scatter(
-        x=table["seconds_per_candidate"],
+        x=table[cost],
         y=rhos,
         mode="markers+text",
         text=[name.split("@")[0] for name in table.index],

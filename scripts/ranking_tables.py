@@ -19,7 +19,7 @@ import pandas as pd
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "docs/figures.md")
-MARK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+MARK = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 ORDERS = ("spearman", "best_half", "best_tenth")
 KINDS = {"gtn": "GTN alone", "fused": "fused, no labels", "calibrated": "calibrated, 24 anchors"}
 AIMS = {
@@ -124,7 +124,16 @@ OTHERS: tuple[Callable[["pd.Series[str]"], "pd.Series[bool]"], ...] = (
 def benchmark(table: pd.DataFrame) -> Iterator[str]:
     """Write a line an estimator, in the order of the file."""
     yield from header(
-        ("estimator", "all", "95 %", "best half", "best tenth", "seconds a candidate", "before")
+        (
+            "estimator",
+            "all",
+            "95 %",
+            "best half",
+            "best tenth",
+            "seconds a candidate",
+            "multiply-adds a candidate",
+            "before",
+        )
     )
     for name, rows in table.groupby("name", sort=False):
         middle = rows.sort_values("spearman").iloc[len(rows) // 2]
@@ -141,6 +150,7 @@ def benchmark(table: pd.DataFrame) -> Iterator[str]:
             f"{number(low)} to {number(high)}",
             *shown[1:],
             seconds(median(rows["seconds_per_candidate"])),
+            giga(median(rows["multiply_adds_per_candidate"])),
             seconds(median(rows["preparation_seconds"])),
         )
 
@@ -202,6 +212,11 @@ def seconds(value: float) -> str:
     if value < 0.01:
         return "under 0.01"
     return f"{value:,.0f}" if value >= 10 else f"{value:.2f}" if value < 1 else f"{value:.1f}"
+
+
+def giga(value: float) -> str:
+    """Write multiply-adds in thousands of millions, with two digits that count."""
+    return "0" if value == 0 else f"{float(f'{value / 1e9:.2g}'):g} G"
 
 
 def header(columns: tuple[str, ...]) -> Iterator[str]:

@@ -2,11 +2,11 @@
 
 from nasgtn.gtn.curriculum import VARIANTS, Curriculum, CurriculumConfig
 from nasgtn.gtn.generator import Generator, GeneratorConfig
+from nasgtn.gtn.gradients import soft_cross_entropy
 from nasgtn.gtn.inner_loop import (
     SyntheticData,
     Unrolled,
     in_turn,
-    soft_cross_entropy,
     steps,
     unroll,
 )

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.func import grad_and_value, vmap
-from torch.nn import functional as F
 
+from nasgtn.gtn.gradients import Gradients, soft_cross_entropy
 from nasgtn.gtn.learner import Learner
 from nasgtn.gtn.optimisers import (
     InnerLoopConfig,
@@ -52,13 +52,6 @@ class Unrolled(NamedTuple):
     """Parameters after so many steps, (params) or (seeds, params)."""
     losses: Float[Tensor, "steps *seeds"]
     """Training loss of each step in nats, before its update; carries no graph."""
-
-
-def soft_cross_entropy(
-    logits: Float[Tensor, "batch classes"], labels: Float[Tensor, "batch classes"]
-) -> Float[Tensor, ""]:
-    """Mean cross-entropy with class probabilities, in nats."""
-    return F.cross_entropy(logits, labels)
 
 
 def steps(
@@ -154,15 +147,13 @@ def _in_place(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Train without a graph; yields what `steps` yields."""
     parameters = optimiser.parameters
+    gradients = Gradients(how.learner, parameters, n_steps=len(data.images))
     settings = zip(data.learning_rates.tolist(), data.momenta.tolist(), strict=True)
     batches = zip(data.images.detach(), data.labels.detach(), settings, strict=True)
     for index, (images, labels, (rate, momentum)) in enumerate(batches, start=begin):
-        leaves = how.learner.inhabit(parameters)
-        with torch.enable_grad():
-            loss = soft_cross_entropy(how.learner.own_logits(images), labels)
-        gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
-        optimiser.step(gradients, rate, momentum, index)
-        yield parameters, loss.detach()
+        loss, found = gradients.of(images, labels)
+        optimiser.step(found, rate, momentum, index)
+        yield parameters, loss
 
 
 def _step(how: _Training, index: int, state: State, batch: SyntheticData) -> tuple[State, Tensor]:

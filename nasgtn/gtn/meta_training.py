@@ -15,7 +15,8 @@ from torch.utils.checkpoint import checkpoint
 
 from nasgtn.data import Part
 from nasgtn.errors import DivergedError, InvalidConfigError
-from nasgtn.gtn.inner_loop import soft_cross_entropy, unroll
+from nasgtn.gtn.gradients import soft_cross_entropy
+from nasgtn.gtn.inner_loop import unroll
 from nasgtn.gtn.learner import Learner
 from nasgtn.gtn.rank_term import RankTerm
 from nasgtn.gtn.scores import SCORES, late_steps, soft_accuracy

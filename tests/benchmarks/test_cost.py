@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nasgtn.configuration import pick_device
 from nasgtn.data import DataConfig, Part, Splits, load_splits
 from nasgtn.evaluation.proxy import GtnProxy, ProxyConfig
 from nasgtn.forward import forward
@@ -25,6 +26,7 @@ from nasgtn.gtn import (
     MetaTrainingConfig,
     SynthesisConfig,
     SyntheticData,
+    gradients,
     unroll,
 )
 from nasgtn.randomness import torch_rng
@@ -247,3 +249,37 @@ def test_seeds_at_once_against_one_after_the_other(report_line: Callable[[str], 
     report_line(
         f"3 seeds by vmap / one after the other, 8 convnets: {sum(together) / sum(apart):.2f}"
     )
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_recorded_steps_against_computed_ones(
+    report_line: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole cells of NAS-Bench-201, 128 steps on 128 images, as published."""
+    names, whole = tuple("0123456789"), (0.0,) * 3
+    task = Task(
+        name="noise", n_channels=3, height=32, width=32, class_names=names, mean=whole, std=whole
+    )
+    space, config = find_space("nasbench201"), SynthesisConfig().inner_loop
+    device, rng = pick_device("auto"), torch_rng(SEED)
+    labels = F.one_hot(torch.randint(10, (128, 128), generator=rng), 10).float()
+    images = torch.randn(128, 128, 3, 32, 32, generator=rng)
+    settings = torch.full((128,), 0.02), torch.full((128,), 0.7)
+    data = SyntheticData(*(tensor.to(device) for tensor in (images, labels, *settings)))
+
+    def train(learner: Learner, least: int) -> None:
+        monkeypatch.setattr(gradients, "MIN_STEPS", least)
+        unroll(learner, learner.initial, data, config).losses.sum().item()
+
+    for bf16 in (False, True):
+        pairs = []
+        for one in space.sample_distinct(4, SEED, task):
+            network = space.network(one.choices, task, seed=SEED).to(device)
+            learner = Learner(network, owned=True, bf16=bf16)
+            pairs.append(in_turn(partial(train, learner, 8), partial(train, learner, 129), n=3))
+        recorded, computed = map(mean, zip(*pairs, strict=True))
+        report_line(
+            f"128 steps of whole cells{' in bfloat16' if bf16 else ''}: {recorded:.2f} s recorded,"
+            f" {computed:.2f} s computed ({computed / recorded:.1f} times as long)"
+        )
