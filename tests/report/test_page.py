@@ -268,6 +268,8 @@ def open_page(browser: webdriver.Chrome, path: Path, data: RunData, width: int) 
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     requests(browser)
     browser.get(path.as_uri())
+    missing = "return document.querySelectorAll('[data-figure]:not(:has(.main-svg))').length"
+    WebDriverWait(browser, 30).until(lambda _: browser.execute_script(missing) == 0)
 
 
 @pytest.mark.slow
@@ -285,7 +287,7 @@ def test_it_opens_in_a_browser(
         "return [...document.querySelectorAll('[data-figure]')].map("
         "box => [box.querySelectorAll('.main-svg').length > 0, box.scrollWidth])"
     )
-    assert len(drawn) == 15
+    assert len(drawn) == 16
     assert all(has_svg and 200 < shown <= width for has_svg, shown in drawn)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
