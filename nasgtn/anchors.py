@@ -81,7 +81,7 @@ class ValidatedTruth:
             save_weights(trained.network, self._folder / weights_name(architecture.id, seed))
         return Scores(
             score=trained.validation_accuracy,
-            metrics={**trained.metrics, "n_steps": trained.n_steps},
+            metrics=trained.metrics,
             curve=trained.curve,
         )
 

@@ -167,7 +167,8 @@ class _Scoring:
                 return None
             told = _told(some, counting.name, self.progress)
             counted = [self.counts.evaluate(counting, one, seed=0) for one in told]
-            found = mean_multiply_adds(counted)
+            known = [one.architecture_id for one in counted if one.score is not None]
+            found = mean_multiply_adds(counted, known)
             if not found:
                 return None
             total += found[evaluator.name]

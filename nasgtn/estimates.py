@@ -53,8 +53,8 @@ class Estimate:
     seconds_per_candidate: float | None
     """Mean over the scored architectures; what was needed once, beforehand, is not in it."""
     multiply_adds_per_candidate: float | None = None
-    """The same cost whatever the machine (`nasgtn.spaces.cost`), way back and optimiser included;
-    None where it was not counted."""
+    """What does not depend on the machine (`nasgtn.spaces.cost`), way back and optimiser included:
+    a mean over all architectures that were compared; None where it was not counted."""
     accuracy: float | None = None
     """Mean validation accuracy after a proxy's last step; None for what does not train."""
     preparation_seconds: float = 0.0

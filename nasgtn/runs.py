@@ -112,7 +112,10 @@ def run_data(folder: Path) -> RunData:
         history=trials,
         verification=verification,
         baselines=baselines,
-        multiply_adds=mean_multiply_adds(read_records(folder / MULTIPLY_ADDS)),
+        multiply_adds=mean_multiply_adds(
+            read_records(folder / MULTIPLY_ADDS),
+            {one.architecture_id for one in verification if one.score is not None},
+        ),
         importances=important,
         gaps=[gap] if gap else [],
         meta_training=read_rows(folder / META_TRAINING),

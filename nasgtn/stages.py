@@ -82,7 +82,8 @@ def verification_stage(
     real = _real_steps(run, generator)
     evaluate_baselines([real], chosen.all, run.space, folder, seed=config.seed, progress=progress)
     proxy = GtnProxy.of(generator, run.space, run.splits, config.proxy)
-    count_costs([proxy, *_free(run), real], chosen.all, run.space, folder, progress=progress)
+    evaluators = [proxy, *_free(run), real]
+    count_costs(evaluators, run.truth, chosen, run.space, folder, progress=progress)
 
 
 def _showing_verified(run: Run, progress: Progress) -> Progress:

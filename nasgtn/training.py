@@ -117,6 +117,7 @@ class Trained:
             "validation_accuracy": self.validation_accuracy,
             "validation_loss": self.validation_loss,
             "n_epochs": self.n_epochs,
+            "n_steps": self.n_steps,
         }
 
 

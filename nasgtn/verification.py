@@ -29,7 +29,7 @@ from nasgtn.artefacts import (
 from nasgtn.errors import InvalidConfigError, UnknownNameError
 from nasgtn.estimates import mean_scores
 from nasgtn.evaluation import Counting, Evaluator, KeptEvaluations, Report, Scores, Truth, evaluate
-from nasgtn.evaluation.ground_truth import TrainedTruth
+from nasgtn.evaluation.ground_truth import NAME, TrainedTruth
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
 from nasgtn.records import Evaluation, append_record, or_lowest, read_records, write_records
@@ -225,9 +225,23 @@ def evaluate_baselines(
     return read_records(path)
 
 
+class _Trainings:
+    """The full trainings of a run, which can be counted afterwards."""
+
+    name = NAME
+
+    def __init__(self, truth: TrainedTruth, records: Sequence[Evaluation]) -> None:
+        self._truth = truth
+        self._records = {one.architecture_id: one for one in records if one.score is not None}
+
+    def multiply_adds(self, architecture: Architecture) -> int:
+        return self._truth.multiply_adds_of(self._records[architecture.id])
+
+
 def count_costs(
     evaluators: Sequence[Evaluator],
-    verified: Sequence[Evaluation],
+    truth: Truth,
+    chosen: Chosen,
     space: SearchSpace,
     folder: Path,
     *,
@@ -237,13 +251,18 @@ def count_costs(
 
     Args:
         evaluators: Those that cannot be counted are left out.
-        verified: The architectures.
-        space: Where they come from.
+        truth: The same of full trainings, one of each architecture.
+        chosen: What is verified.
+        space: Where the architectures come from.
         folder: Of the run; what its file holds already is not counted again.
         progress: Told after each.
     """
     kept = KeptEvaluations(folder / MULTIPLY_ADDS)
+    verified = chosen.all
     countings = [found for one in evaluators if (found := Counting.of(one))]
+    if isinstance(truth, TrainedTruth):
+        trainings = _Trainings(truth, read_records(folder / VERIFICATION))
+        countings.append(Counting(trainings.name, trainings))
     todo = [(counting, one) for counting in countings for one in verified]
     for number, (counting, one) in enumerate(todo, start=1):
         kept.evaluate(counting, space.architecture(one.choices), seed=0)

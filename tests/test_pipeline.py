@@ -22,6 +22,7 @@ from command_line import TINY_SPACE, write_toy_archive
 
 from nasgtn.anchors import AnchorConfig
 from nasgtn.candidacy import Pool, rate
+from nasgtn.cli.live import INSIDE, PATH
 from nasgtn.errors import ArtefactError, InvalidSpaceError, NasgtnError
 from nasgtn.evaluation import ZERO_COST
 from nasgtn.fusion import MIN_LABELS
@@ -431,7 +432,9 @@ def test_a_report_of_a_run_that_was_stopped_does_not_end_it(copied: Path, run: R
 
 def test_more_can_be_verified_later(copied: Path) -> None:
     before = read_records(copied / "verification.jsonl")
-    result = verify(copied, candidates=3, control=2)
+    told: set[str] = set()
+    result = verify(copied, candidates=3, control=2, progress=lambda stage, *_: told.add(stage))
+    assert {"verification", "multiply-adds"} <= told <= {*PATH, *INSIDE}  # each has a bar
     after = read_records(copied / "verification.jsonl")
     assert [r.architecture_id for r in after[:4]] == [r.architecture_id for r in before]
     assert [r.seconds for r in after[:4]] == [r.seconds for r in before]
@@ -441,7 +444,10 @@ def test_more_can_be_verified_later(copied: Path) -> None:
     assert n_baselines["real:4/1"] == len(after)
     n_counted = Counter(r.evaluator for r in read_records(copied / "multiply_adds.jsonl"))
     assert set(n_counted.values()) == {len(after)}
-    assert len(n_counted) == len(ZERO_COST) + 2  # the proxy and real steps
+    assert len(n_counted) == len(ZERO_COST) + 3  # the proxy, real steps and full trainings
+    costs = summarise(run_data(copied)).costs
+    assert costs.full_multiply_adds is not None
+    assert costs.full_multiply_adds > costs.multiply_adds["gtn"] > 0
 
 
 def test_status_tells_the_stage_and_how_far_it_is(copied: Path, run: RunResult) -> None:

@@ -21,8 +21,10 @@ INSIDE = {
     "protocol": "meta-training",
     "warm start": "meta-training",
     "reference": "search",
+    "control": "verification",
     "shortlist": "verification",
     "baselines": "verification",
+    "multiply-adds": "verification",
 }
 """Stages that are parts of others; shown as long as they take."""
 WITH_LEADERS = ("search", "verification")

@@ -1,6 +1,6 @@
 """What evaluations cost in multiply-adds, counted and kept as scores are."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from statistics import fmean
 
 from nasgtn.evaluation.evaluator import Counted, Evaluator, Named, Report, Scores
@@ -31,10 +31,22 @@ class Counting:
         return Scores(score=float(self._evaluator.multiply_adds(architecture)))
 
 
-def mean_multiply_adds(records: Iterable[Evaluation]) -> dict[str, float]:
-    """Average what was counted over the architectures, by the evaluator that it was counted of."""
-    found: dict[str, list[float]] = {}
+def mean_multiply_adds(
+    records: Iterable[Evaluation], architectures: Collection[str]
+) -> dict[str, float]:
+    """Average what was counted over some architectures, by the evaluator that it was counted of.
+
+    Args:
+        records: Of `Counting`.
+        architectures: Ids; an evaluator whose count of one of them is missing has no mean.
+    """
+    found: dict[str, dict[str, float]] = {}
     for one in records:
-        if one.score is not None:
-            found.setdefault(one.evaluator.removeprefix(PREFIX), []).append(one.score)
-    return {name: fmean(values) for name, values in found.items()}
+        if one.score is not None and one.architecture_id in architectures:
+            counts = found.setdefault(one.evaluator.removeprefix(PREFIX), {})
+            counts[one.architecture_id] = one.score
+    return {
+        name: fmean(counts.values())
+        for name, counts in found.items()
+        if counts and len(counts) == len({*architectures})
+    }

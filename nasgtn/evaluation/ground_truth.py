@@ -84,14 +84,19 @@ class TrainedTruth:
         load_weights(network, weights)
         return network.to(self._splits.test.images.device).eval()
 
-    def _count(self, trained: Trained) -> int:
-        """Count the multiply-adds of a training, looks at validation and test images included."""
-        splits, network, task = self._splits, trained.network, self._splits.task
-        n_trained = trained.n_steps * min(self._config.batch_size, len(splits.train))
-        n_looked_at = len(trained.curve) * len(splits.validation) + len(splits.test)
-        return n_trained * count_multiply_adds(
-            network, task, and_back=True
-        ) + n_looked_at * count_multiply_adds(network, task)
+    def multiply_adds_of(self, record: Evaluation) -> int:
+        """Count the multiply-adds of a training, looks at validation and test images included.
+
+        Args:
+            record: Of `score`; it tells how many steps and looks there were.
+        """
+        splits, task = self._splits, self._splits.task
+        network = self._space.network(record.choices, task, seed=0)
+        n_steps, n_looks = int(record.metrics["n_steps"]), len(record.curve)
+        n_trained = n_steps * min(self._config.batch_size, len(splits.train))
+        n_looked_at = n_looks * len(splits.validation) + len(splits.test)
+        there, both = (count_multiply_adds(network, task, and_back=b) for b in (False, True))
+        return n_trained * both + n_looked_at * there
 
     def judge(self, trained: Trained) -> Scores:
         """Measure a trained network on the test part."""
@@ -103,7 +108,6 @@ class TrainedTruth:
                 "test_loss": measured.loss,
                 **trained.metrics,
                 "n_parameters": count_parameters(trained.network),
-                "multiply_adds": self._count(trained),
             },
             curve=trained.curve,
         )

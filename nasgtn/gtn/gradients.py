@@ -1,6 +1,8 @@
 """Loss and gradient of a learner's steps; on a GPU one step is recorded, and played back."""
 
+import logging
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -8,6 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nasgtn.gtn.learner import Learner
+
+log = logging.getLogger(__name__)
 
 MIN_STEPS = 8
 """From so many on recording pays: it takes as long as two steps do."""
@@ -24,14 +28,18 @@ class Gradients:
     """Computes loss and gradient of a learner whose parameters change in place.
 
     A small network's step is hundreds of kernels of microseconds, and starting them from Python
-    takes a GPU's time several times over. As a CUDA graph they start at once. What cannot be
-    recorded, as a network that looks at its values, is computed as on a CPU.
+    takes a GPU's time several times over. As a CUDA graph they start at once. A network that looks
+    at its values cannot be recorded. From then on everything is computed: a recording that fails
+    may leave torch's allocator in a state that the next one does not survive.
 
     Args:
         learner: Lives in `parameters` from now on.
         parameters: Read at each step.
-        n_steps: How many steps there will be.
+        n_steps: How many steps there will be; 0 where none is to be recorded.
     """
+
+    can_record: ClassVar[bool] = True
+    """Whether no recording of this process has failed."""
 
     def __init__(
         self, learner: Learner, parameters: Float[Tensor, " params"], *, n_steps: int
@@ -51,15 +59,23 @@ class Gradients:
 
         The next call may overwrite the gradients.
         """
-        if self._may_record and self._is_warm and self._recorded is None:
-            try:
-                self._recorded = _Recorded(self, images, labels)
-            except RuntimeError:
-                self._may_record = False
+        is_due = self._is_warm and self._may_record and self._recorded is None
+        if is_due and Gradients.can_record:
+            self._recorded = self._record(images, labels)
         self._is_warm = True  # cuDNN and cuBLAS have made what cannot be made in a recording
         if self._recorded is not None:
             return self._recorded.of(images, labels)
         return self.compute(images, labels)
+
+    def _record(self, images: Tensor, labels: Tensor) -> "_Recorded | None":
+        stream = torch.cuda.current_stream()
+        try:
+            return _Recorded(self, images, labels)
+        except RuntimeError as error:
+            log.info("steps are not recorded on this GPU from now on: %s", error)
+            Gradients.can_record = False
+            torch.cuda.set_stream(stream)
+            return None
 
     def compute(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
         """Do what `of` says, without a recording."""

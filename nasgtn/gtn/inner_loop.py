@@ -79,7 +79,7 @@ def steps(
     how = _Training(learner, make_rule(learner, parameters, config))
     state = start(parameters, how.rule)
     if not differentiable and parameters.dim() == 1:
-        yield from _in_place(how, 0, InPlace(state, how.rule), data)
+        yield from _in_place(how, 0, InPlace(state, how.rule), data, may_record=True)
         return
     for index, row in enumerate(zip(*data, strict=True)):
         with torch.set_grad_enabled(differentiable):
@@ -143,11 +143,17 @@ class _Training(NamedTuple):
 
 
 def _in_place(
-    how: _Training, begin: int, optimiser: InPlace, data: SyntheticData
+    how: _Training,
+    begin: int,
+    optimiser: InPlace,
+    data: SyntheticData,
+    *,
+    may_record: bool = False,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Train without a graph; yields what `steps` yields."""
     parameters = optimiser.parameters
-    gradients = Gradients(how.learner, parameters, n_steps=len(data.images))
+    n_steps = len(data.images) if may_record else 0
+    gradients = Gradients(how.learner, parameters, n_steps=n_steps)
     settings = zip(data.learning_rates.tolist(), data.momenta.tolist(), strict=True)
     batches = zip(data.images.detach(), data.labels.detach(), settings, strict=True)
     for index, (images, labels, (rate, momentum)) in enumerate(batches, start=begin):

@@ -9,6 +9,8 @@ from nasgtn.fusion import parts_of
 from nasgtn.records import CALIBRATED, FUSIONS, WITHOUT
 from nasgtn.report.data import RunData
 
+TRUTH = "ground_truth"
+"""Name of the evaluator that trains in full."""
 GENERATOR_STAGES = ("anchors", "meta_training")
 """What the generator costs: the anchors that it learns from, and its own training."""
 
@@ -38,10 +40,10 @@ class Costs:
     """Candidates from which the generator has paid for itself; None where it never does."""
 
 
-def measure_costs(data: RunData) -> Costs:
+def costs_of(data: RunData) -> Costs:
     """Sum up what a run took."""
-    proxy = _mean(record.seconds for record in data.proxy if record.score is not None)
-    full = _mean(record.seconds for record in data.verification if record.score is not None)
+    proxy = mean(record.seconds for record in data.proxy if record.score is not None)
+    full = mean(record.seconds for record in data.verification if record.score is not None)
     n = sum(one.score is not None for one in data.proxy)
     once = sum(data.costs.get(stage, 0.0) for stage in (*GENERATOR_STAGES, "shortlist"))
     fusion = data.costs.get("fusion", 0.0)
@@ -53,7 +55,7 @@ def measure_costs(data: RunData) -> Costs:
         proxy_seconds=proxy,
         full_seconds=full,
         multiply_adds=_multiply_adds(data),
-        full_multiply_adds=_mean(one.metrics.get("multiply_adds") for one in data.verification),
+        full_multiply_adds=data.multiply_adds.get(TRUTH),
         speed_up=n * full / (once + n * a_score) if a_score and full else None,
         speed_up_without_generator=full / proxy if proxy and full else None,
         break_even=math.ceil(once / saved) if saved > 0 else None,
@@ -72,6 +74,7 @@ def _multiply_adds(data: RunData) -> dict[str, float]:
     return found
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
+def mean(values: Iterable[float | None]) -> float | None:
+    """Average what is there; None where nothing is."""
     known = [float(value) for value in values if value is not None]
     return fmean(known) if known else None

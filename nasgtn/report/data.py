@@ -36,7 +36,8 @@ class RunData:
     baselines: Sequence[Evaluation]
     """Baselines, and the proxy, on the verified architectures."""
     multiply_adds: Mapping[str, float] = field(default_factory=dict)
-    """What one of these evaluations costs, a mean by evaluator, where it was counted."""
+    """What one of these evaluations costs, or a full training, a mean by evaluator; of those that
+    were counted for all verified architectures."""
     importances: Mapping[str, float]
     meta_training: Sequence[Mapping[str, Any]]  # meta_step, meta_loss, accuracy; None if skipped
     synthetic: tuple[NDArray[np.uint8], NDArray[np.integer[Any]]] | None

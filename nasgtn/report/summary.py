@@ -17,7 +17,7 @@ from nasgtn.estimates import (
 )
 from nasgtn.records import CALIBRATED, FUSED, WITHOUT, Evaluation, or_lowest
 from nasgtn.report.classes import ClassResult, Confusion, class_results
-from nasgtn.report.costs import Costs, measure_costs
+from nasgtn.report.costs import Costs, costs_of, mean
 from nasgtn.report.data import RunData
 from nasgtn.report.foresight import Forecast, Truth, forecasts
 from nasgtn.report.pareto import Front, pareto_front
@@ -133,7 +133,7 @@ def summarise(data: RunData) -> Summary:
     """Compute every number of the report; the same data give the same numbers."""
     verified = _verified(data)
     records, known = _judged(data, verified), _known(verified)
-    costs = measure_costs(data)
+    costs = costs_of(data)
     names = [str(name) for name in data.task.get("class_names", ())]
     controls = [v.test_accuracy for v in verified if v.is_control and v.test_accuracy is not None]
     return Summary(
@@ -198,7 +198,7 @@ def _verify(data: RunData, records: list[Evaluation], scores: Mapping[str, float
         is_control=bool(_mean_metric(records, "is_control")),
         is_anchor=first.architecture_id in data.anchor_ids,
         n_seeds=sum(record.score is not None for record in records),
-        test_accuracy=_mean(record.score for record in records),
+        test_accuracy=mean(record.score for record in records),
         test_accuracies=tuple(one.score for one in records if one.score is not None),
         validation_accuracy=_mean_metric(records, "validation_accuracy"),
         proxy_score=scores.get(first.architecture_id),
@@ -352,9 +352,4 @@ def _by_architecture(records: Iterable[Evaluation]) -> dict[str, list[Evaluation
 
 
 def _mean_metric(records: Iterable[Evaluation], name: str) -> float | None:
-    return _mean(record.metrics.get(name) for record in records)
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [float(value) for value in values if value is not None]
-    return fmean(known) if known else None
+    return mean(record.metrics.get(name) for record in records)

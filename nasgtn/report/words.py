@@ -43,7 +43,8 @@ def large(value: float | None) -> str:
     """
     if value is None:
         return DASH
-    power = max(0, math.floor(math.log10(float(f"{value:.3g}")) / 3)) if value else 0
+    power = math.floor(math.log10(float(f"{value:.3g}")) / 3) if value else 0
+    power = min(max(power, 0), len(PREFIXES) - 1)
     return f"{value / 1000**power:.3g}{SPACE}{PREFIXES[power]}".strip()
 
 

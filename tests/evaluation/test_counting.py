@@ -99,8 +99,12 @@ def test_counts_are_kept_as_scores_are_under_a_name_of_their_own(
     costs = [flops.multiply_adds(one) for one in architectures]
     assert [record.score for record in records] == costs
     assert {record.evaluator for record in records} == {"multiply-adds of outer"}
+    ids = [one.id for one in architectures]
+    assert mean_multiply_adds(records, ids) == {"outer": pytest.approx(sum(costs) / 3)}
+    assert mean_multiply_adds(records, ids[:1]) == {"outer": costs[0]}
     failed = replace(records[0], score=None, failure="no memory")
-    assert mean_multiply_adds([*records, failed]) == {"outer": pytest.approx(sum(costs) / 3)}
+    assert mean_multiply_adds([failed, *records[1:]], ids) == {}
+    assert mean_multiply_adds([], []) == {}
 
 
 def test_what_is_looked_up_has_no_count(tmp_path: Path) -> None:
@@ -111,12 +115,12 @@ def test_what_is_looked_up_has_no_count(tmp_path: Path) -> None:
     assert Counting.of(Named("other", truth)) is None
 
 
-def test_a_full_training_tells_its_multiply_adds(
+def test_a_full_training_is_counted_by_its_steps_and_looks(
     tiny_space: SearchSpace, toy_splits: Splits, architecture: Architecture
 ) -> None:
     config = TrainingConfig(epochs=3, batch_size=32, patience=1, learning_rate=0.5)
     truth = TrainedTruth(tiny_space, toy_splits, config, device=torch.device("cpu"))
-    told = evaluate(truth, architecture, seed=1).metrics["multiply_adds"]
+    told = truth.multiply_adds_of(evaluate(truth, architecture, seed=1))
     trained = truth.train(architecture, seed=1)
     by_hand = count_in(lambda: truth.train(architecture, seed=1))
     by_hand += count_in(lambda: measure(trained.network, toy_splits.test))

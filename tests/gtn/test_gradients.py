@@ -76,16 +76,37 @@ def test_gradients_are_those_of_autograd_in_the_order_of_the_parameters() -> Non
     torch.testing.assert_close(torch.cat([one.flatten() for one in found]), by_hand)
 
 
+@pytest.fixture
+def recordings(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Every recording that is made, and none has failed before."""
+    made: list[object] = []
+
+    class Listed(gradients._Recorded):
+        def __init__(self, computing: Gradients, images: Tensor, labels: Tensor) -> None:
+            super().__init__(computing, images, labels)
+            made.append(self)
+
+    monkeypatch.setattr(gradients, "_Recorded", Listed)
+    monkeypatch.setattr(Gradients, "can_record", True)
+    return made
+
+
 @gpu
 @needs_cuda
 @pytest.mark.parametrize("bf16", [False, True], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("config", [MUON, ADAM, SGD], ids=lambda one: one.optimiser)
 def test_what_is_played_back_is_what_is_computed(
-    config: InnerLoopConfig, *, bf16: bool, monkeypatch: pytest.MonkeyPatch
+    config: InnerLoopConfig,
+    *,
+    bf16: bool,
+    recordings: list[object],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     played = taught(network_of(), config, "cuda", bf16=bf16)
+    assert len(recordings) == 1
     monkeypatch.setattr(gradients, "MIN_STEPS", N_STEPS + 1)
     computed = taught(network_of(), config, "cuda", bf16=bf16)
+    assert len(recordings) == 1
     relative, absolute = (0.02, 0.02) if bf16 else (1e-3, 1e-4)
     torch.testing.assert_close(played.losses, computed.losses, rtol=relative, atol=absolute)
     for step in (3, N_STEPS):
@@ -96,21 +117,37 @@ def test_what_is_played_back_is_what_is_computed(
 
 @gpu
 @needs_cuda
-def test_a_step_is_recorded_once_and_only_where_that_pays() -> None:
+def test_a_step_is_recorded_only_where_that_pays(recordings: list[object]) -> None:
     data = data_of("cuda")
     learner = Learner(network_of().cuda())
-    for n_steps, is_recorded in ((MIN_STEPS, True), (MIN_STEPS - 1, False)):
+    for n_steps, n_recorded in ((MIN_STEPS - 1, 0), (MIN_STEPS, 1)):
         found = Gradients(learner, learner.initial.clone(), n_steps=n_steps)
         for images, labels in zip(data.images, data.labels, strict=True):
             found.of(images, labels)
-        assert (found._recorded is not None) == is_recorded
+        assert len(recordings) == n_recorded
 
 
 @gpu
 @needs_cuda
-def test_a_network_that_cannot_be_recorded_is_computed() -> None:
+def test_segments_of_a_checkpointed_unrolling_are_computed(recordings: list[object]) -> None:
+    learner = Learner(network_of().cuda())
+    data = SyntheticData(*(torch.cat([rows] * 12) for rows in data_of("cuda")))
+    assert int(len(data.images) ** 0.5) >= MIN_STEPS
+    unroll(learner, learner.initial, data, ADAM, graph="checkpointed")
+    assert not recordings
+
+
+@gpu
+@needs_cuda
+def test_after_a_network_that_cannot_be_recorded_everything_is_computed(
+    recordings: list[object],
+) -> None:
+    before = torch.cuda.current_stream()
     on_gpu = taught(network_of(Looking()), ADAM, "cuda", bf16=False)
+    assert torch.cuda.current_stream() == before
+    assert not Gradients.can_record
     on_cpu = taught(network_of(Looking()), ADAM, "cpu", bf16=False)
     torch.testing.assert_close(on_gpu.losses.cpu(), on_cpu.losses, rtol=1e-3, atol=1e-4)
-    again = taught(network_of(), ADAM, "cuda", bf16=False)  # the device is none the worse
-    assert again.losses.isfinite().all()
+    again, as_well = (taught(network_of(), ADAM, one, bf16=False) for one in ("cuda", "cpu"))
+    torch.testing.assert_close(again.losses.cpu(), as_well.losses, rtol=1e-3, atol=1e-4)
+    assert not recordings
