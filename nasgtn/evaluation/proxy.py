@@ -71,7 +71,8 @@ class ProxyConfig:
     too few."""
     bf16: bool = False
     """Let autocast compute forward and backward passes in bfloat16 where that is safe; parameters
-    and optimiser stay float32. Several seeds go one by one then, on a GPU, too."""
+    and optimiser stay float32. Several seeds go one by one then, on a GPU, too, and each has the
+    memory of a recorded step."""
 
     def __post_init__(self) -> None:
         if self.metric is not None and self.metric not in METRICS:
