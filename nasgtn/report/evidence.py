@@ -16,6 +16,7 @@ from nasgtn.report.look import (
     ORANGE,
     colour_of,
     error_bars,
+    family_of,
     finish,
     joined,
     plain,
@@ -65,7 +66,7 @@ def quality_figure(
             y=rhos,
             mode="markers+text",
             marker={"size": 11, "color": [colour_of(row) for row in shown]},
-            text=[plain(row.name) for row in shown],
+            text=_labels(shown),
             textposition=_sides(costs, rhos),
             error_y=error_bars(shown),
             customdata=[plain(row.title) for row in shown],
@@ -90,6 +91,13 @@ def quality_figure(
     lowest = min(0.0, *(low for low, _ in bounds))
     figure.update_xaxes(type="log", range=[left - 0.5, right + 0.5], dtick=1)
     return figure.update_yaxes(range=[lowest - 0.05, 1.05], zeroline=True, zerolinecolor=GREY)
+
+
+def _labels(rows: Sequence[Estimate]) -> list[str]:
+    """Name each estimator; of several generators, which lie close together, one alone."""
+    families = [family_of(row) for row in rows]
+    is_first = [family not in families[:place] for place, family in enumerate(families)]
+    return [plain(name) if shown else "" for name, shown in zip(families, is_first, strict=True)]
 
 
 def _mark_truth(figure: go.Figure, cost: float) -> None:

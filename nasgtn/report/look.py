@@ -7,6 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from nasgtn.estimates import Estimate
+from nasgtn.records import CALIBRATED, ENSEMBLE, FUSED
 
 # Told apart on white and on near-black, and by the colour blind; symbols differ as well.
 BLUE, ORANGE, GREY, GREEN, RED = "#3a7bd5", "#d9730d", "#858b94", "#1a9a7a", "#d64550"
@@ -59,9 +60,16 @@ def error_bars(rows: Sequence[Estimate]) -> dict[str, Any]:
     }
 
 
+def family_of(row: Estimate) -> str:
+    """Name an estimator without the number of its generator."""
+    return row.name.partition(", generator")[0]
+
+
 def colour_of(row: Estimate) -> str:
-    """Mark the proxy."""
-    return BLUE if row.name == "gtn" else GREY
+    """Mark the proxy, what it is in, and real steps."""
+    family = family_of(row).partition(":")[0].partition(" after")[0]
+    colours = {"gtn": BLUE, ENSEMBLE: BLUE, FUSED: ORANGE, CALIBRATED: ORANGE, "real": GREEN}
+    return colours.get(family, GREY)
 
 
 def plain(text: str) -> str:

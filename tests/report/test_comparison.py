@@ -67,6 +67,20 @@ def test_costs_are_drawn_in_multiply_adds_too() -> None:
     assert 'id="figure-multiply-adds"' not in render_comparison(make_data())
 
 
+def test_generators_of_one_kind_share_a_colour_and_a_label() -> None:
+    names = ("gtn, generator 0", "gtn, generator 1", "fused, generator 0", "fused without gtn")
+    rows = [
+        dataclasses.replace(row, name=name) for row, name in zip(make_rows(), names, strict=True)
+    ]
+    figure = quality_figure(rows, None)
+    assert figure is not None
+    trace = figure.data[0]
+    assert list(trace.text) == ["gtn", "", "fused", "fused without gtn"]
+    first, second, fused, without = trace.marker.color
+    assert first == second
+    assert len({first, fused, without}) == 3
+
+
 def test_scatter_has_a_point_for_each_architecture() -> None:
     row = make_rows()[0]
     trace = scatter_figure(row, is_accuracy=True).data[0]
