@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from statistics import fmean
 from typing import TypeVar
 
 from nasgtn.errors import InvalidConfigError, InvalidDataError
@@ -18,7 +19,7 @@ from nasgtn.estimates import (
     rung_estimates,
 )
 from nasgtn.estimators import Estimator, Fusion
-from nasgtn.evaluation import Counting, Evaluator, KeptEvaluations, evaluate, mean_multiply_adds
+from nasgtn.evaluation import Counting, Evaluator, KeptEvaluations, evaluate
 from nasgtn.fusion import calibrate, summed_log_ranks, weightings
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
@@ -152,11 +153,7 @@ class _Scoring:
 
     def score(self, evaluator: Evaluator, some: Sequence[Architecture]) -> list[Evaluation]:
         """Score each of some architectures."""
-        seed = _seed(evaluator, self.config)
-        return [
-            self.records.evaluate(evaluator, one, seed)
-            for one in _told(some, evaluator.name, self.progress)
-        ]
+        return self._each(self.records, evaluator, some, _seed(evaluator, self.config))
 
     def count(self, evaluators: Iterable[Evaluator], some: Sequence[Architecture]) -> float | None:
         """Add up the evaluators' mean multiply-adds; None where one of them has no count."""
@@ -165,14 +162,17 @@ class _Scoring:
             counting = Counting.of(evaluator)
             if counting is None:
                 return None
-            told = _told(some, counting.name, self.progress)
-            counted = [self.counts.evaluate(counting, one, seed=0) for one in told]
-            known = [one.architecture_id for one in counted if one.score is not None]
-            found = mean_multiply_adds(counted, known)
-            if not found:
+            counts = mean_scores(self._each(self.counts, counting, some, 0)).values()
+            if not counts:
                 return None
-            total += found[evaluator.name]
+            total += fmean(counts)
         return total
+
+    def _each(
+        self, kept: KeptEvaluations, evaluator: Evaluator, some: Sequence[Architecture], seed: int
+    ) -> list[Evaluation]:
+        told = _told(some, evaluator.name, self.progress)
+        return [kept.evaluate(evaluator, one, seed) for one in told]
 
 
 def _fused(

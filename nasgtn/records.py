@@ -14,6 +14,8 @@ from nasgtn.errors import ArtefactError
 
 Choice = bool | int | float | str | None
 
+GROUND_TRUTH = "ground_truth"
+"""Name of the evaluator that trains in full, or looks that up."""
 FUSED, CALIBRATED, ENSEMBLE = "fused", "calibrated", "ensemble"
 """Names of the fused score without labels, and of the one that anchors calibrated."""
 WITHOUT = " without gtn"

@@ -29,10 +29,17 @@ from nasgtn.artefacts import (
 from nasgtn.errors import InvalidConfigError, UnknownNameError
 from nasgtn.estimates import mean_scores
 from nasgtn.evaluation import Counting, Evaluator, KeptEvaluations, Report, Scores, Truth, evaluate
-from nasgtn.evaluation.ground_truth import NAME, TrainedTruth
+from nasgtn.evaluation.ground_truth import TrainedTruth
 from nasgtn.progress import Progress, silent
 from nasgtn.randomness import derive_seed
-from nasgtn.records import Evaluation, append_record, or_lowest, read_records, write_records
+from nasgtn.records import (
+    GROUND_TRUTH,
+    Evaluation,
+    append_record,
+    or_lowest,
+    read_records,
+    write_records,
+)
 from nasgtn.spaces import Architecture, SearchSpace
 from nasgtn.training import Trained, save_weights
 
@@ -228,7 +235,7 @@ def evaluate_baselines(
 class _Trainings:
     """The full trainings of a run, which can be counted afterwards."""
 
-    name = NAME
+    name = GROUND_TRUTH
 
     def __init__(self, truth: TrainedTruth, records: Sequence[Evaluation]) -> None:
         self._truth = truth

@@ -8,18 +8,16 @@ from torch import nn
 from nasgtn.data.splits import Splits
 from nasgtn.evaluation.evaluator import Report, Scores
 from nasgtn.randomness import derive_seed
-from nasgtn.records import Evaluation
+from nasgtn.records import GROUND_TRUTH, Evaluation
 from nasgtn.spaces import Architecture, Choices, SearchSpace
 from nasgtn.spaces.cost import count_multiply_adds, count_parameters, measure_latency
 from nasgtn.training import Trained, TrainingConfig, confusion, load_weights, measure, train
-
-NAME = "ground_truth"
 
 
 class TrainedTruth:
     """Trains a network on real data; its score is the accuracy on the test part."""
 
-    name = NAME
+    name = GROUND_TRUTH
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nasgtn.errors import InvalidDataError, UnknownNameError
 from nasgtn.evaluation.evaluator import Report, Scores
-from nasgtn.evaluation.ground_truth import NAME
+from nasgtn.records import GROUND_TRUTH
 from nasgtn.spaces import Architecture
 
 
@@ -19,7 +19,7 @@ class TableTruth:
     The score is the value as the table has it (percent, say): higher must be better.
     """
 
-    name = NAME
+    name = GROUND_TRUTH
 
     def __init__(
         self, column: str, keys: Sequence[Mapping[str, int]], values: Sequence[float | None]

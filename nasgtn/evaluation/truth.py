@@ -8,8 +8,9 @@ import torch
 from nasgtn.data.splits import Splits
 from nasgtn.errors import InvalidConfigError, InvalidDataError
 from nasgtn.evaluation.evaluator import Report, Scores
-from nasgtn.evaluation.ground_truth import NAME, TrainedTruth
+from nasgtn.evaluation.ground_truth import TrainedTruth
 from nasgtn.evaluation.table import TableTruth
+from nasgtn.records import GROUND_TRUTH
 from nasgtn.spaces import Architecture, SearchSpace
 from nasgtn.spaces.cost import count_multiply_adds
 from nasgtn.task import Task
@@ -94,7 +95,7 @@ class ChargedTable:
         InvalidDataError: The column holds something else than accuracies.
     """
 
-    name = NAME
+    name = GROUND_TRUTH
 
     def __init__(
         self, table: TableTruth, config: TruthConfig, space: SearchSpace, task: Task

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from nasgtn.fusion import parts_of
-from nasgtn.records import CALIBRATED, FUSIONS, WITHOUT
+from nasgtn.records import CALIBRATED, FUSIONS, GROUND_TRUTH, WITHOUT
 from nasgtn.report.data import RunData
 
-TRUTH = "ground_truth"
-"""Name of the evaluator that trains in full."""
 GENERATOR_STAGES = ("anchors", "meta_training")
 """What the generator costs: the anchors that it learns from, and its own training."""
 
@@ -28,16 +26,19 @@ class Costs:
     full_seconds: float | None
     """Mean of one full training."""
     multiply_adds: Mapping[str, float]
-    """Of one evaluation, by estimator, a mean over the verified; what was not counted is not
-    there."""
-    full_multiply_adds: float | None
-    """Of one full training, the looks at validation and test images included."""
+    """Of one evaluation, by estimator, or of a full training, its looks at validation and test
+    images included: a mean over the verified; what was not counted is not there."""
     speed_up: float | None
     """All candidates trained in full, over the generator's training (its anchors' included), all
     parts of their fused scores and the short trainings of a shortlist."""
     speed_up_without_generator: float | None
     break_even: int | None
     """Candidates from which the generator has paid for itself; None where it never does."""
+
+    @property
+    def full_multiply_adds(self) -> float | None:
+        """Those of one full training."""
+        return self.multiply_adds.get(GROUND_TRUTH)
 
 
 def costs_of(data: RunData) -> Costs:
@@ -55,7 +56,6 @@ def costs_of(data: RunData) -> Costs:
         proxy_seconds=proxy,
         full_seconds=full,
         multiply_adds=_multiply_adds(data),
-        full_multiply_adds=data.multiply_adds.get(TRUTH),
         speed_up=n * full / (once + n * a_score) if a_score and full else None,
         speed_up_without_generator=full / proxy if proxy and full else None,
         break_even=math.ceil(once / saved) if saved > 0 else None,
